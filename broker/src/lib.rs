@@ -1,0 +1,1 @@
+//! The Riverrun broker: the tokio shell around riverrun-core.

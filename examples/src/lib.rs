@@ -1,0 +1,1 @@
+//! One idea per file, every one run in CI.

@@ -1,0 +1,1 @@
+//! A stream-processing framework with its Kafka-compatible broker inside.

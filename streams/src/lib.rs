@@ -1,0 +1,1 @@
+//! Typed stream-processing DSL with Kafka Streams' semantics.
