@@ -1,0 +1,106 @@
+"""The two brokers the interop suite runs against, behind one shape: start, stop, kill, restart.
+
+Riverrun runs as `riverrun broker`, Apache Kafka through `../shared/bin/apache-kafka`. A case that fails on Apache Kafka
+too is a wrong case, which is why both stand here.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Riverrun:
+    """`riverrun broker` on a data directory of its own."""
+
+    name = "riverrun"
+
+    def __init__(self, binary: str, data_dir: str | None = None):
+        self.binary = binary
+        self.data_dir = data_dir or tempfile.mkdtemp(prefix="riverrun-interop-")
+        self.port = free_port()
+        self.process: subprocess.Popen | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.log = open(os.path.join(self.data_dir + ".log"), "ab")
+        self.process = subprocess.Popen(
+            [self.binary, "broker", "--data-dir", self.data_dir, "--listen", self.bootstrap,
+             "--set", "group.initial.rebalance.delay.ms=0"],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+        )
+        await_port(self.port, self.process)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def _end(self, sig: signal.Signals) -> None:
+        if self.process is None:
+            return
+        self.process.send_signal(sig)
+        code = self.process.wait(timeout=30)
+        if sig == signal.SIGTERM and code != 0:
+            raise AssertionError(f"riverrun broker ended with exit code {code} on SIGTERM, see {self.data_dir}.log")
+        self.process = None
+
+
+class ApacheKafka:
+    """The released Apache Kafka, one node."""
+
+    name = "apache-kafka"
+
+    def __init__(self, script: str):
+        self.script = script
+        self.dir = tempfile.mkdtemp(prefix="kafka-interop-")
+        self.port = free_port()
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def _run(self, *args: str) -> None:
+        subprocess.run([self.script, *args], check=True, stdout=subprocess.DEVNULL)
+
+    def start(self) -> None:
+        self._run("start", "-d", self.dir, "-p", str(self.port))
+
+    def stop(self) -> None:
+        self._run("stop", "-d", self.dir)
+
+    def kill(self) -> None:
+        self._run("kill", "-d", self.dir)
+
+    def restart(self) -> None:
+        self.stop()
+        self._run("restart", "-d", self.dir, "-i", "1")
+
+
+def await_port(port: int, process: subprocess.Popen, seconds: float = 30) -> None:
+    """Returns once something accepts on `port`; a broker that ended first is an error."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise AssertionError(f"the broker ended with exit code {process.returncode} before it accepted connections")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.005)
+    raise AssertionError(f"nothing accepts on port {port} after {seconds} s")
