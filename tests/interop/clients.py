@@ -155,6 +155,8 @@ class KafkaPython:
             deadline = time.monotonic() + TIMEOUT
             while not settled.is_set() and time.monotonic() < deadline:
                 consumer.poll(timeout_ms=1000)
+                if settled.is_set():
+                    break  # the other member is leaving: what this one owns now is no longer the shared state
                 owned[index] = {p.partition for p in consumer.assignment()}
                 if all(owned) and not owned[0] & owned[1]:
                     settled.set()
