@@ -1,1 +1,39 @@
-fn main() {}
+//! Developer tasks: `cargo xtask ci | tidy | interop`. Each stands in a file of its own; this one only dispatches.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod ci;
+mod interop;
+mod tidy;
+
+#[derive(Parser)]
+#[command(about = "Riverrun's developer tasks")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Formatting, tidy, clippy, tests, documentation, examples: all that needs nothing but cargo
+    Ci,
+    /// Checks what a reader cannot see at a glance: workspace edges, a header on every file, no commented-out code
+    Tidy,
+    /// Runs foreign clients against a broker: the standalone Riverrun, and Apache Kafka where its script is given
+    Interop(interop::Args),
+}
+
+fn main() -> Result<()> {
+    match Args::parse().task {
+        Task::Ci => ci::run(),
+        Task::Tidy => tidy::run(),
+        Task::Interop(args) => interop::run(&args),
+    }
+}
+
+/// The root of the workspace.
+fn root() -> std::path::PathBuf {
+    let xtask = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask).to_path_buf()
+}
