@@ -80,6 +80,8 @@ impl RecordBatch {
     pub fn decode(&self, limits: &DecompressLimits) -> Result<Records, BatchError> {
         let block = self.bytes.slice(HEADER_LEN.min(self.bytes.len())..);
         let data = match self.header.attributes.compression() {
+            // Compaction leaves batches without records, for their producer's sake; no codec reads "nothing".
+            _ if block.is_empty() => block,
             Compression::None => block,
             codec => compression::decompress(codec, &block, limits)?,
         };
@@ -119,3 +121,60 @@ impl Iterator for Batches {
 }
 
 impl FusedIterator for Batches {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{BatchBuilder, BatchOptions};
+
+    fn batch(value: &[u8]) -> Bytes {
+        let mut builder = BatchBuilder::new(BatchOptions::default());
+        builder.append(0, None, Some(value), []).unwrap();
+        builder.build().unwrap()
+    }
+
+    #[test]
+    fn batches_are_cut_apart_and_an_incomplete_last_one_is_left() {
+        let (one, two) = (batch(b"one"), batch(b"and two"));
+        let both = Bytes::from([&one[..], &two[..]].concat());
+        for cut in 0..both.len() {
+            let mut found = batches(both.slice(..cut));
+            let whole = usize::from(cut >= one.len());
+            assert_eq!(found.by_ref().map(Result::unwrap).count(), whole, "cut at {cut}");
+            assert_eq!(found.rest().len(), cut - whole * one.len());
+        }
+        let found: Vec<_> = batches(both).map(|batch| batch.unwrap().into_bytes()).collect();
+        assert_eq!(found, [one, two]);
+    }
+
+    #[test]
+    fn an_unreadable_batch_ends_with_an_error() {
+        let mut bytes = batch(b"one").to_vec();
+        bytes.extend_from_slice(&[0; 30]);
+        let mut found = batches(bytes.into());
+        assert!(found.next().unwrap().is_ok());
+        assert!(matches!(found.next(), Some(Err(BatchError::UnsupportedMagic { magic: 0 }))));
+        assert!(found.next().is_none());
+    }
+
+    #[test]
+    fn exactly_one_is_wanted() {
+        let one = batch(b"one");
+        let short = RecordBatch::parse(one.slice(..one.len() - 1));
+        assert!(matches!(short, Err(BatchError::TooShort { needed, .. }) if needed == one.len()));
+        let long = RecordBatch::parse(Bytes::from([&one[..], &[0, 0]].concat()));
+        assert!(matches!(long, Err(BatchError::TrailingBytes { count: 2 })));
+    }
+
+    #[test]
+    fn a_batch_emptied_by_compaction_has_no_records() {
+        let header = BatchHeader {
+            batch_length: 49,
+            record_count: 0,
+            attributes: BatchHeader::parse(&batch(b"")).unwrap().attributes.with_compression(Compression::Gzip),
+            ..BatchHeader::parse(&batch(b"")).unwrap()
+        };
+        let empty = RecordBatch::parse(Bytes::copy_from_slice(&header.to_bytes())).unwrap();
+        assert!(empty.decode(&DecompressLimits::default()).unwrap().iter().next().is_none());
+    }
+}

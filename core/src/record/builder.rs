@@ -77,6 +77,18 @@ pub enum BuildError {
         /// First offset of the batch.
         base_offset: i64,
     },
+    /// The codec has no such level.
+    #[error("{codec} has levels from {lowest} to {highest}, not {level}")]
+    Level {
+        /// The codec in use.
+        codec: Compression,
+        /// The level that was asked for.
+        level: i32,
+        /// Its lowest level.
+        lowest: i32,
+        /// Its highest level.
+        highest: i32,
+    },
     /// The codec is not part of this build.
     #[error("this build has no support for {codec}: enable the feature `{codec}`")]
     CodecNotBuilt {

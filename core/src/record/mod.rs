@@ -19,16 +19,19 @@
 mod batch;
 mod builder;
 mod compression;
+mod control;
 mod crc;
 mod error;
 mod header;
 mod patch;
 mod records;
+mod validate;
 mod varint;
 
 pub use batch::{Batches, RecordBatch, batches};
 pub use builder::{BatchBuilder, BatchOptions, BuildError, record_size};
 pub use compression::{Compression, DecompressLimits, ParseCompressionError};
+pub use control::{ControlRecord, ControlRecordError, ControlRecordType, EndTransactionMarker};
 pub use crc::crc32c;
 pub use error::{BatchError, FieldProblem, RecordField};
 pub use header::{
@@ -41,3 +44,4 @@ pub use patch::{
     PATCHED_PREFIX_LEN, patch_base_offset_and_epoch, patch_log_append_time, patch_producer, patched_prefix,
 };
 pub use records::{HeaderRef, Headers, HeadersRef, RecordCursor, RecordIter, RecordRef, Records};
+pub use validate::{RecordsSummary, validate_header, validate_records};

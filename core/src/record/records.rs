@@ -91,6 +91,11 @@ impl Records {
         }
     }
 
+    /// What the records' offsets count from.
+    pub fn base_offset(&self) -> i64 {
+        self.base_offset
+    }
+
     /// How many records the header states; the iterator says if that is not so.
     pub fn record_count(&self) -> i32 {
         self.record_count
