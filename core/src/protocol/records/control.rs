@@ -1,0 +1,10 @@
+//! The value of a transaction's end marker, a control record that commits or aborts (KIP-98).
+
+use riverrun_core_derive::Message;
+
+/// The record.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[kafka(versions = "0", flexible = "none")]
+pub struct EndTxnMarker {
+    pub coordinator_epoch: i32,
+}

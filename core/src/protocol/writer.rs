@@ -1,0 +1,269 @@
+//! Writing the primitives of the wire format, without copying record payloads.
+//!
+//! A [`Writer`] collects small values in one buffer; a byte field of at least [`SHARED_BYTES_MIN`] bytes becomes a segment
+//! of its own that shares the caller's memory. The result is a [`Frame`], made for a vectored write.
+//! Source: Kafka's protocol guide ("Protocol Primitive Types"), KIP-482 for compact forms and tagged fields.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{
+    error::{EncodeError, EncodeErrorKind},
+    reader::STRING_BYTES_MAX,
+};
+use crate::Uuid;
+
+/// From this length on a byte field is shared, not copied: below it, one more segment costs more than the copy.
+pub const SHARED_BYTES_MIN: usize = 1024;
+
+/// The size of the length prefix before each frame.
+const LENGTH_PREFIX: usize = 4;
+
+type Result<T> = std::result::Result<T, EncodeError>;
+
+/// One encoded frame: its length prefix and content, as segments to be written one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    segments: Vec<Bytes>,
+    size: usize,
+}
+
+impl Frame {
+    /// The segments in order; the first begins with the length prefix.
+    pub fn segments(&self) -> &[Bytes] {
+        &self.segments
+    }
+
+    /// The segments in order, owned.
+    pub fn into_segments(self) -> Vec<Bytes> {
+        self.segments
+    }
+
+    /// The size of all segments together, length prefix included.
+    pub fn size_in_bytes(&self) -> usize {
+        self.size
+    }
+
+    /// Everything in one piece, length prefix included. Copies.
+    pub fn to_bytes(&self) -> Bytes {
+        concatenate(&self.segments, self.size)
+    }
+
+    /// The content without the length prefix, in one piece: what a decoder takes. Copies.
+    pub fn content(&self) -> Bytes {
+        self.to_bytes().split_off(LENGTH_PREFIX)
+    }
+}
+
+/// Collects the encoded form of one message.
+#[derive(Debug, Default)]
+pub struct Writer {
+    /// Finished segments; the first may still get its length prefix, so it is kept writable.
+    first: Option<BytesMut>,
+    shared: Vec<Bytes>,
+    shared_size: usize,
+    buffer: BytesMut,
+    flexible: bool,
+}
+
+impl Writer {
+    /// An empty writer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether the message at hand is in its flexible form (compact lengths, tagged fields).
+    pub fn is_flexible(&self) -> bool {
+        self.flexible
+    }
+
+    pub(crate) fn set_flexible(&mut self, flexible: bool) {
+        self.flexible = flexible;
+    }
+
+    /// How many bytes have been written.
+    pub fn size_in_bytes(&self) -> usize {
+        self.first.as_ref().map_or(0, BytesMut::len) + self.shared_size + self.buffer.len()
+    }
+
+    /// Starts a frame: leaves room for its length prefix.
+    pub(crate) fn begin_frame(&mut self) {
+        self.buffer.reserve(128);
+        self.buffer.put_bytes(0, LENGTH_PREFIX);
+    }
+
+    /// Ends the frame that [`Writer::begin_frame`] has started.
+    pub(crate) fn finish_frame(mut self) -> Result<Frame> {
+        let size = self.size_in_bytes();
+        let content = size.saturating_sub(LENGTH_PREFIX);
+        let prefix = i32::try_from(content).map_err(|_| EncodeError::new(EncodeErrorKind::TooLong(content)))?;
+        let first = self.first.as_mut().unwrap_or(&mut self.buffer);
+        if let Some(place) = first.first_chunk_mut::<LENGTH_PREFIX>() {
+            *place = prefix.to_be_bytes();
+        }
+        Ok(Frame { segments: self.into_segments(), size })
+    }
+
+    /// What was written, as segments.
+    fn into_segments(self) -> Vec<Bytes> {
+        let mut segments = Vec::with_capacity(self.shared.len() + 2);
+        segments.extend(self.first.map(BytesMut::freeze));
+        segments.extend(self.shared);
+        if !self.buffer.is_empty() || segments.is_empty() {
+            segments.push(self.buffer.freeze());
+        }
+        segments
+    }
+
+    /// What was written, in one piece. Copies if a payload was shared.
+    pub fn into_bytes(self) -> Bytes {
+        if self.first.is_none() {
+            return self.buffer.freeze();
+        }
+        let size = self.size_in_bytes();
+        concatenate(&self.into_segments(), size)
+    }
+
+    fn push_segment(&mut self, segment: Bytes) {
+        let before = self.buffer.split();
+        if self.first.is_none() {
+            self.first = Some(before);
+        } else if !before.is_empty() {
+            self.shared_size += before.len();
+            self.shared.push(before.freeze());
+        }
+        self.shared_size += segment.len();
+        self.shared.push(segment);
+    }
+
+    pub(crate) fn bool(&mut self, value: bool) {
+        self.buffer.put_u8(u8::from(value));
+    }
+
+    pub(crate) fn i8(&mut self, value: i8) {
+        self.buffer.put_i8(value);
+    }
+
+    pub(crate) fn i16(&mut self, value: i16) {
+        self.buffer.put_i16(value);
+    }
+
+    pub(crate) fn u16(&mut self, value: u16) {
+        self.buffer.put_u16(value);
+    }
+
+    pub(crate) fn i32(&mut self, value: i32) {
+        self.buffer.put_i32(value);
+    }
+
+    pub(crate) fn u32(&mut self, value: u32) {
+        self.buffer.put_u32(value);
+    }
+
+    pub(crate) fn i64(&mut self, value: i64) {
+        self.buffer.put_i64(value);
+    }
+
+    pub(crate) fn f64(&mut self, value: f64) {
+        self.buffer.put_f64(value);
+    }
+
+    pub(crate) fn uuid(&mut self, value: Uuid) {
+        self.buffer.put_slice(&value.0);
+    }
+
+    /// An unsigned variable-length integer.
+    pub(crate) fn uvarint(&mut self, mut value: u32) {
+        loop {
+            let [low, ..] = value.to_le_bytes();
+            value >>= 7;
+            if value == 0 {
+                return self.buffer.put_u8(low & 0x7f);
+            }
+            self.buffer.put_u8(low | 0x80);
+        }
+    }
+
+    /// A tag, size or other unsigned number that the format limits to 31 bits.
+    fn size(&mut self, size: usize) -> Result<()> {
+        match i32::try_from(size) {
+            Ok(_) => {
+                #[expect(clippy::cast_possible_truncation, reason = "just checked to fit in 31 bits")]
+                self.uvarint(size as u32);
+                Ok(())
+            }
+            Err(_) => Err(EncodeError::new(EncodeErrorKind::TooLong(size))),
+        }
+    }
+
+    pub(crate) fn string(&mut self, value: Option<&str>) -> Result<()> {
+        let Some(value) = value else {
+            if self.flexible {
+                self.uvarint(0);
+            } else {
+                self.i16(-1);
+            }
+            return Ok(());
+        };
+        let too_long = EncodeError::new(EncodeErrorKind::TooLong(value.len()));
+        if value.len() > STRING_BYTES_MAX {
+            return Err(too_long);
+        }
+        if self.flexible {
+            self.size(value.len() + 1)?;
+        } else {
+            self.i16(i16::try_from(value.len()).map_err(|_| too_long)?);
+        }
+        self.buffer.put_slice(value.as_bytes());
+        Ok(())
+    }
+
+    pub(crate) fn bytes(&mut self, value: Option<&Bytes>) -> Result<()> {
+        self.count(value.map(Bytes::len))?;
+        match value {
+            Some(value) if value.len() >= SHARED_BYTES_MIN => self.push_segment(value.clone()),
+            Some(value) => self.buffer.put_slice(value),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The length of a byte field or array, or null.
+    pub(crate) fn count(&mut self, count: Option<usize>) -> Result<()> {
+        match (count, self.flexible) {
+            (None, true) => self.uvarint(0),
+            (None, false) => self.i32(-1),
+            (Some(count), true) => self.size(count.saturating_add(1))?,
+            (Some(count), false) => {
+                self.i32(i32::try_from(count).map_err(|_| EncodeError::new(EncodeErrorKind::TooLong(count)))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// One tagged field: its tag, its size, and what `value` writes.
+    pub(crate) fn tagged_field(&mut self, tag: u32, value: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let mut content = Self { flexible: true, ..Self::default() };
+        value(&mut content)?;
+        self.uvarint(tag);
+        self.size(content.size_in_bytes())?;
+        for segment in content.into_segments() {
+            if segment.len() >= SHARED_BYTES_MIN {
+                self.push_segment(segment);
+            } else {
+                self.buffer.put_slice(&segment);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn concatenate(segments: &[Bytes], size: usize) -> Bytes {
+    if let [only] = segments {
+        return only.clone();
+    }
+    let mut whole = BytesMut::with_capacity(size);
+    for segment in segments {
+        whole.put_slice(segment);
+    }
+    whole.freeze()
+}
