@@ -1,0 +1,6 @@
+//! Reading records.
+pub mod assignor;
+mod error;
+mod record;
+pub use error::*;
+pub use record::*;
