@@ -1,0 +1,91 @@
+//! What operators ask: which groups there are (ListGroups), what one looks like (DescribeGroups), that one be gone
+//! (DeleteGroups).
+//!
+//! Source: Kafka `GroupMetadataManager.{listGroups, describeGroups, deleteGroups}`; KIP-222, KIP-518, KIP-1043.
+
+use super::{
+    Decision, DescribedGroup, DescribedMember, GroupError, GroupId, GroupRecord, GroupShard, GroupState, ListFilter,
+    ListedGroup, classic::Group, member::Member, offsets::tombstone,
+};
+use crate::TopicPartition;
+
+/// The only type of group there is here.
+const CLASSIC: &str = "classic";
+
+impl GroupShard {
+    /// The groups that pass `filter`, by name.
+    pub fn list(&self, filter: &ListFilter) -> Vec<ListedGroup> {
+        if !filter.types.is_empty() && !filter.types.contains(CLASSIC) {
+            return Vec::new();
+        }
+        let wanted = |group: &&Group| filter.states.is_empty() || filter.states.contains(&group.state);
+        let listed = |group: &Group| ListedGroup {
+            group_id: group.id.clone(),
+            protocol_type: group.protocol_type.clone().unwrap_or_default(),
+            state: group.state,
+            group_type: CLASSIC,
+        };
+        self.groups.values().filter(wanted).map(listed).collect()
+    }
+
+    /// One group in full.
+    ///
+    /// # Errors
+    /// [`GroupError::GroupNotFound`]; before API version 6 that is answered as a group in state
+    /// [`Dead`](GroupState::Dead) without an error.
+    pub fn describe(&self, group_id: &GroupId) -> Result<DescribedGroup, GroupError> {
+        let group = self.groups.get(group_id).ok_or_else(|| GroupError::GroupNotFound { group: group_id.clone() })?;
+        let protocol_name = group.protocol_name.clone().filter(|_| group.state == GroupState::Stable);
+        Ok(DescribedGroup {
+            state: group.state,
+            protocol_type: group.protocol_type.clone().unwrap_or_default(),
+            members: group.members.values().map(|m| described(m, protocol_name.as_deref())).collect(),
+            protocol_name: protocol_name.unwrap_or_default(),
+        })
+    }
+
+    /// Deletes a group with all its positions, if nobody is in it.
+    pub fn delete(&self, group_id: &GroupId) -> Decision<Result<(), GroupError>> {
+        let mut out = Decision::empty();
+        let response = self.try_delete(group_id, &mut out);
+        out.with(response)
+    }
+
+    fn try_delete(&self, group_id: &GroupId, out: &mut Decision) -> Result<(), GroupError> {
+        let group = self.groups.get(group_id).ok_or_else(|| GroupError::GroupNotFound { group: group_id.clone() })?;
+        if group.state != GroupState::Empty {
+            return Err(GroupError::GroupNotEmpty { group: group_id.clone() });
+        }
+        for (topic, partitions) in &group.offsets {
+            for partition in partitions.keys() {
+                out.records.push(tombstone(group_id, TopicPartition::new(topic.clone(), *partition)));
+            }
+        }
+        out.records.push(GroupRecord::Group { group_id: group_id.clone(), value: None });
+        Ok(())
+    }
+
+    /// The records that forget all positions in partitions that are gone with their topic.
+    pub fn forget_partitions(&self, is_gone: impl Fn(&TopicPartition) -> bool) -> Decision {
+        let mut out = Decision::empty();
+        for group in self.groups.values() {
+            for (topic, partitions) in &group.offsets {
+                let named = partitions.keys().map(|partition| TopicPartition::new(topic.clone(), *partition));
+                out.records.extend(named.filter(|tp| is_gone(tp)).map(|tp| tombstone(&group.id, tp)));
+            }
+        }
+        out
+    }
+}
+
+/// Outside Stable neither subscription nor assignment is told: they may be of two generations.
+fn described(member: &Member, protocol_name: Option<&str>) -> DescribedMember {
+    DescribedMember {
+        member_id: member.id.clone(),
+        group_instance_id: member.instance_id.clone(),
+        client_id: member.client_id.clone(),
+        client_host: member.client_host.clone(),
+        metadata: member.metadata(protocol_name),
+        assignment: if protocol_name.is_some() { member.assignment.clone() } else { bytes::Bytes::new() },
+    }
+}

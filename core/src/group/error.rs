@@ -1,0 +1,126 @@
+//! Why the coordinator refuses, and the one place where each reason becomes a Kafka error code.
+
+use super::{GenerationId, GroupId, InstanceId, MemberId};
+use crate::protocol::ErrorCode;
+
+/// Why a request to the group coordinator was refused. [`ErrorCode::from`] gives the code for the wire.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GroupError {
+    /// The group id is empty, or otherwise none a member may use.
+    #[error("a group id must not be empty")]
+    InvalidGroupId,
+    /// No such group.
+    #[error("group {group} does not exist")]
+    GroupNotFound {
+        /// The group asked for.
+        group: GroupId,
+    },
+    /// Only a group without members may be changed like this.
+    #[error("group {group} still has members")]
+    GroupNotEmpty {
+        /// The group asked for.
+        group: GroupId,
+    },
+    /// An offset is not deleted while a member subscribes to its topic.
+    #[error("group {group} is subscribed to topic {topic}")]
+    SubscribedToTopic {
+        /// The group asked for.
+        group: GroupId,
+        /// The topic whose offset was to go.
+        topic: String,
+    },
+    /// The shard already holds as many groups as it may.
+    #[error("no more than {limit} groups fit in one partition of __consumer_offsets")]
+    TooManyGroups {
+        /// The limit, [`GroupConfig::groups_max`](super::GroupConfig::groups_max).
+        limit: usize,
+    },
+    /// The group already has as many members as it may.
+    #[error("group {group} is full: at most {limit} members")]
+    GroupFull {
+        /// The group asked for.
+        group: GroupId,
+        /// The limit, [`GroupConfig::members_max`](super::GroupConfig::members_max).
+        limit: usize,
+    },
+    /// The session timeout lies outside the broker's bounds.
+    #[error("session timeout of {requested_ms} ms lies outside {min_ms}..={max_ms} ms")]
+    InvalidSessionTimeout {
+        /// What the member asked for.
+        requested_ms: i32,
+        /// The lower bound.
+        min_ms: i32,
+        /// The upper bound.
+        max_ms: i32,
+    },
+    /// The member must join again with the id it is given here (KIP-394).
+    #[error("join again as member {member_id}")]
+    MemberIdRequired {
+        /// The id made for the member.
+        member_id: MemberId,
+    },
+    /// The group does not know the member, or the id was left out where one is needed.
+    #[error("the group has no such member")]
+    UnknownMember,
+    /// Another member has taken over the instance id (KIP-345).
+    #[error("instance {instance_id} now belongs to another member")]
+    FencedInstance {
+        /// The instance id both claim.
+        instance_id: InstanceId,
+    },
+    /// The member speaks of another generation than the current one.
+    #[error("generation is {current}")]
+    IllegalGeneration {
+        /// The group's generation; 0 for a group that does not exist.
+        current: GenerationId,
+    },
+    /// The member's protocol type or protocols do not fit the group's.
+    #[error("protocol type or protocols do not fit those of the group")]
+    InconsistentProtocol,
+    /// The group is between two generations; the member must join again.
+    #[error("the group is rebalancing")]
+    RebalanceInProgress,
+    /// The text to store with an offset is too long.
+    #[error("offset metadata of {length} bytes is longer than {limit}")]
+    OffsetMetadataTooLarge {
+        /// Its length.
+        length: usize,
+        /// The limit, [`GroupConfig::offset_metadata_bytes_max`](super::GroupConfig::offset_metadata_bytes_max).
+        limit: usize,
+    },
+    /// This broker coordinates the group no longer (the shard was unloaded).
+    #[error("this broker is not the coordinator of the group")]
+    NotCoordinator,
+    /// The decision could not be written to the log; the caller may retry.
+    #[error("the coordinator cannot write its log")]
+    LogUnavailable,
+}
+
+impl From<&GroupError> for ErrorCode {
+    fn from(error: &GroupError) -> Self {
+        match error {
+            GroupError::InvalidGroupId => Self::InvalidGroupId,
+            GroupError::GroupNotFound { .. } => Self::GroupIdNotFound,
+            GroupError::GroupNotEmpty { .. } => Self::NonEmptyGroup,
+            GroupError::SubscribedToTopic { .. } => Self::GroupSubscribedToTopic,
+            GroupError::TooManyGroups { .. } | GroupError::GroupFull { .. } => Self::GroupMaxSizeReached,
+            GroupError::InvalidSessionTimeout { .. } => Self::InvalidSessionTimeout,
+            GroupError::MemberIdRequired { .. } => Self::MemberIdRequired,
+            GroupError::UnknownMember => Self::UnknownMemberId,
+            GroupError::FencedInstance { .. } => Self::FencedInstanceId,
+            GroupError::IllegalGeneration { .. } => Self::IllegalGeneration,
+            GroupError::InconsistentProtocol => Self::InconsistentGroupProtocol,
+            GroupError::RebalanceInProgress => Self::RebalanceInProgress,
+            GroupError::OffsetMetadataTooLarge { .. } => Self::OffsetMetadataTooLarge,
+            GroupError::NotCoordinator => Self::NotCoordinator,
+            GroupError::LogUnavailable => Self::CoordinatorNotAvailable,
+        }
+    }
+}
+
+impl From<GroupError> for ErrorCode {
+    fn from(error: GroupError) -> Self {
+        Self::from(&error)
+    }
+}

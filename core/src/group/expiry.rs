@@ -1,0 +1,87 @@
+//! Which positions have outlived their use, and which groups with them (KIP-211).
+//!
+//! | group | a position expires when this is older than the retention |
+//! |---|---|
+//! | stores offsets only | its commit |
+//! | Empty | the moment the group became empty; its commit if that is unknown |
+//! | Stable, of consumers | its commit, and no member subscribes to the topic |
+//! | any other | never |
+//!
+//! A position committed with a retention of its own expires at the time that gave. A group without members and without
+//! positions is forgotten.
+//!
+//! Source: Kafka `OffsetMetadataManager.cleanupExpiredOffsets`, `OffsetExpirationConditionImpl`.
+
+use std::collections::BTreeSet;
+
+use super::{
+    CommittedOffset, Decision, GroupRecord, GroupShard, GroupState, Now, classic::Group, offsets::tombstone,
+    timer::Timer,
+};
+use crate::TopicPartition;
+
+impl GroupShard {
+    /// Looks through all groups and sets the time of the next look.
+    pub(super) fn expire_offsets(&mut self, now: Now, out: &mut Decision) {
+        let next_ms = now.monotonic_ms.saturating_add(self.config.offsets_retention_check_interval_ms.max(1));
+        self.timers.set(Timer::OffsetExpiry, next_ms);
+        for group in self.groups.values() {
+            group.expire_offsets(self.config.offsets_retention_ms, now, out);
+        }
+    }
+}
+
+impl Group {
+    fn expire_offsets(&self, retention_ms: i64, now: Now, out: &mut Decision) {
+        let subscribed = self.subscribed_topics();
+        let Some(rule) = self.expiry_rule(subscribed.as_ref()) else { return };
+        let mut remains = false;
+        for (topic, partitions) in &self.offsets {
+            for (partition, offset) in partitions {
+                if rule.expires(topic, offset, retention_ms, now) {
+                    out.records.push(tombstone(&self.id, TopicPartition::new(topic.clone(), *partition)));
+                } else {
+                    remains = true;
+                }
+            }
+        }
+        if !remains && self.state == GroupState::Empty && self.pending.is_empty() {
+            out.records.push(GroupRecord::Group { group_id: self.id.clone(), value: None });
+        }
+    }
+
+    fn expiry_rule<'a>(&self, subscribed: Option<&'a BTreeSet<String>>) -> Option<ExpiryRule<'a>> {
+        match (self.state, subscribed) {
+            (GroupState::Empty, _) if self.protocol_type.is_none() => Some(ExpiryRule::AfterCommit),
+            (GroupState::Empty, _) => {
+                Some(self.state_since_ms.map_or(ExpiryRule::AfterCommit, |since_ms| ExpiryRule::After { since_ms }))
+            }
+            (GroupState::Stable, Some(topics)) => Some(ExpiryRule::AfterCommitUnlessIn(topics)),
+            (GroupState::Stable, None)
+            | (GroupState::PreparingRebalance | GroupState::CompletingRebalance | GroupState::Dead, _) => None,
+        }
+    }
+}
+
+/// From when the retention of a position counts.
+#[derive(Debug)]
+enum ExpiryRule<'a> {
+    AfterCommit,
+    AfterCommitUnlessIn(&'a BTreeSet<String>),
+    After { since_ms: i64 },
+}
+
+impl ExpiryRule<'_> {
+    fn expires(&self, topic: &str, offset: &CommittedOffset, retention_ms: i64, now: Now) -> bool {
+        let since_ms = match self {
+            Self::AfterCommit => offset.commit_timestamp_ms,
+            Self::AfterCommitUnlessIn(topics) if topics.contains(topic) => return false,
+            Self::AfterCommitUnlessIn(_) => offset.commit_timestamp_ms,
+            Self::After { since_ms } => *since_ms,
+        };
+        match offset.expire_timestamp_ms {
+            Some(expire_ms) => now.wall_ms >= expire_ms,
+            None => now.wall_ms.saturating_sub(since_ms) >= retention_ms,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Committed positions: storing (OffsetCommit), reading (OffsetFetch), deleting (OffsetDelete).
+//!
+//! A consumer that assigns its partitions itself commits without member and generation, and may do so only while the
+//! group has no members. Reading takes no check at all, except that it is one of a group: a group that does not exist
+//! has no positions, which is no error.
+//!
+//! Source: Kafka `OffsetMetadataManager`, `ClassicGroup.validateOffsetCommit`; KIP-211 (expiry), KIP-496 (deletion).
+
+use super::{
+    CommitOutcome, CommittedOffset, Decision, FetchedOffset, GroupError, GroupId, GroupRecord, GroupShard, GroupState,
+    Now, OffsetCommitRequest, OffsetSelection, OffsetToCommit,
+    classic::{Context, Group},
+};
+use crate::TopicPartition;
+
+impl GroupShard {
+    /// Stores positions. The response is one outcome for each, or the reason why none was looked at.
+    pub fn commit_offsets(
+        &mut self,
+        request: &OffsetCommitRequest,
+        now: Now,
+    ) -> Decision<Result<Vec<CommitOutcome>, GroupError>> {
+        let mut out = Decision::empty();
+        let admitted = match self.split(&request.group_id, now, &mut out) {
+            Some((group, mut cx)) => group.admit_commit(request, &mut cx),
+            None => self.admit_commit_to_new(request),
+        };
+        let response = admitted.map(|()| {
+            let offsets = request.offsets.iter();
+            offsets.map(|offset| self.commit_one(request, offset, now, &mut out)).collect()
+        });
+        out.with(response)
+    }
+
+    /// Whether a commit may make a group: only one without a generation, from a consumer that no group manages.
+    fn admit_commit_to_new(&self, request: &OffsetCommitRequest) -> Result<(), GroupError> {
+        if request.generation.is_some() {
+            return Err(GroupError::IllegalGeneration { current: super::GenerationId::default() });
+        }
+        if self.groups.len() >= self.config.groups_max {
+            return Err(GroupError::TooManyGroups { limit: self.config.groups_max });
+        }
+        Ok(())
+    }
+
+    fn commit_one(
+        &self,
+        request: &OffsetCommitRequest,
+        offset: &OffsetToCommit,
+        now: Now,
+        out: &mut Decision,
+    ) -> CommitOutcome {
+        let (length, limit) = (offset.metadata.len(), self.config.offset_metadata_bytes_max);
+        if length > limit {
+            return Err(GroupError::OffsetMetadataTooLarge { length, limit });
+        }
+        let value = CommittedOffset {
+            offset: offset.offset,
+            leader_epoch: offset.leader_epoch,
+            metadata: offset.metadata.clone(),
+            commit_timestamp_ms: now.wall_ms,
+            expire_timestamp_ms: request.retention_ms.map(|retention| now.wall_ms.saturating_add(retention)),
+            topic_id: offset.topic_id,
+        };
+        out.records.push(GroupRecord::Offset {
+            group_id: request.group_id.clone(),
+            topic_partition: offset.topic_partition.clone(),
+            value: Some(value),
+        });
+        Ok(())
+    }
+
+    /// Reads positions: those asked for in the order asked, stored or not, or all that are stored, by topic.
+    pub fn fetch_offsets(&self, group_id: &GroupId, selection: &OffsetSelection) -> Vec<FetchedOffset> {
+        let group = self.groups.get(group_id);
+        match selection {
+            OffsetSelection::All => group.map(Group::all_offsets).unwrap_or_default(),
+            OffsetSelection::Partitions(partitions) => partitions
+                .iter()
+                .map(|tp| {
+                    let committed = group.and_then(|g| g.offsets.get(&tp.topic)?.get(&tp.partition)).cloned();
+                    FetchedOffset { topic_partition: tp.clone(), committed }
+                })
+                .collect(),
+        }
+    }
+
+    /// Deletes positions. The response is one outcome for each, or the reason why none was looked at; a position that
+    /// is not stored is deleted without a record.
+    pub fn delete_offsets(
+        &self,
+        group_id: &GroupId,
+        partitions: &[TopicPartition],
+    ) -> Decision<Result<Vec<CommitOutcome>, GroupError>> {
+        let mut out = Decision::empty();
+        let response = self.try_delete_offsets(group_id, partitions, &mut out);
+        out.with(response)
+    }
+
+    fn try_delete_offsets(
+        &self,
+        group_id: &GroupId,
+        partitions: &[TopicPartition],
+        out: &mut Decision,
+    ) -> Result<Vec<CommitOutcome>, GroupError> {
+        let group = self.groups.get(group_id).ok_or_else(|| GroupError::GroupNotFound { group: group_id.clone() })?;
+        if group.state != GroupState::Empty && !group.is_consumer_group() {
+            return Err(GroupError::GroupNotEmpty { group: group_id.clone() });
+        }
+        let subscribed = group.subscribed_topics();
+        let is_subscribed =
+            |topic: &str| !group.members.is_empty() && subscribed.as_ref().is_none_or(|topics| topics.contains(topic));
+        let mut delete = |tp: &TopicPartition| {
+            if is_subscribed(&tp.topic) {
+                return Err(GroupError::SubscribedToTopic { group: group_id.clone(), topic: tp.topic.to_string() });
+            }
+            if group.offsets.get(&tp.topic).is_some_and(|p| p.contains_key(&tp.partition)) {
+                out.records.push(tombstone(group_id, tp.clone()));
+            }
+            Ok(())
+        };
+        Ok(partitions.iter().map(&mut delete).collect())
+    }
+}
+
+impl Group {
+    /// Whether the commit comes from who may commit now. A commit is a sign of life too.
+    fn admit_commit(&self, request: &OffsetCommitRequest, cx: &mut Context<'_>) -> Result<(), GroupError> {
+        let unmanaged =
+            request.generation.is_none() && request.member_id.is_none() && request.group_instance_id.is_none();
+        if self.state == GroupState::Empty && request.generation.is_none() {
+            return Ok(());
+        }
+        if unmanaged {
+            return Err(GroupError::UnknownMember);
+        }
+        let member_id = request.member_id.as_ref().ok_or(GroupError::UnknownMember)?;
+        self.validate_member(member_id, request.group_instance_id.as_ref())?;
+        let illegal = GroupError::IllegalGeneration { current: self.generation };
+        self.validate_generation(request.generation.ok_or(illegal)?)?;
+        match self.state {
+            // It has the generation, but not yet its share: it must not commit for partitions of another.
+            GroupState::CompletingRebalance => Err(GroupError::RebalanceInProgress),
+            GroupState::Stable | GroupState::PreparingRebalance => {
+                self.touch(member_id, cx);
+                Ok(())
+            }
+            GroupState::Empty | GroupState::Dead => Err(GroupError::UnknownMember),
+        }
+    }
+
+    fn all_offsets(&self) -> Vec<FetchedOffset> {
+        let of_topic = |(topic, partitions): (&std::sync::Arc<str>, &std::collections::BTreeMap<i32, _>)| {
+            let topic = topic.clone();
+            let fetched = move |(partition, committed): (&i32, &CommittedOffset)| FetchedOffset {
+                topic_partition: TopicPartition::new(topic.clone(), *partition),
+                committed: Some(committed.clone()),
+            };
+            partitions.iter().map(fetched).collect::<Vec<_>>()
+        };
+        self.offsets.iter().flat_map(of_topic).collect()
+    }
+}
+
+/// The record that removes a position.
+pub(super) fn tombstone(group_id: &GroupId, topic_partition: TopicPartition) -> GroupRecord {
+    GroupRecord::Offset { group_id: group_id.clone(), topic_partition, value: None }
+}

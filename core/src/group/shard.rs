@@ -1,0 +1,225 @@
+//! The coordinator of all groups that live in one partition of `__consumer_offsets`: looks the group up, runs the
+//! command on it, replays records. The calling contract is in the [module documentation](super).
+
+use std::collections::BTreeMap;
+
+use super::{
+    Decision, GroupConfig, GroupError, GroupId, GroupRecord, HeartbeatRequest, JoinRequest, LeaveOutcome, LeaveRequest,
+    Now, Reply, SyncRequest, Ticket,
+    classic::{Context, Group},
+    join::JoinStep,
+    sync::SyncStep,
+    timer::{Timer, Timers},
+};
+
+/// The groups of one partition of `__consumer_offsets`.
+#[derive(Debug)]
+pub struct GroupShard {
+    pub(super) config: GroupConfig,
+    pub(super) groups: BTreeMap<GroupId, Group>,
+    pub(super) timers: Timers,
+}
+
+impl GroupShard {
+    /// A shard without groups. Replay the partition's records, then call [`start`](Self::start).
+    pub fn new(config: GroupConfig) -> Self {
+        Self { config, groups: BTreeMap::new(), timers: Timers::default() }
+    }
+
+    /// Ends loading: gives every member of the loaded groups a session that begins now, and shrinks groups that have
+    /// become too large.
+    pub fn start(&mut self, now: Now) -> Decision {
+        let mut out = Decision::empty();
+        let Self { config, groups, timers } = self;
+        let mut cx = Context { config, timers, now, out: &mut out };
+        cx.set(Timer::OffsetExpiry, config.offsets_retention_check_interval_ms);
+        for group in groups.values_mut() {
+            for member_id in group.members.keys() {
+                group.touch(member_id, &mut cx);
+            }
+            if group.members.len() > config.members_max {
+                group.rebalance(&mut cx);
+            }
+        }
+        out
+    }
+
+    /// Ends the shard: this broker coordinates its groups no longer, and all who wait are told so.
+    pub fn unload(&mut self) -> Vec<Reply> {
+        let mut out = Decision::empty();
+        for group in self.groups.values_mut() {
+            group.release_all(&GroupError::NotCoordinator, &mut out);
+        }
+        self.groups.clear();
+        self.timers.clear();
+        out.replies
+    }
+
+    /// Changes what a `config` bounds from now on; standing sessions keep their deadlines.
+    pub fn reconfigure(&mut self, config: GroupConfig) {
+        self.config = config;
+    }
+
+    /// Applies one record: the only way in which offsets and stored generations change, live and when loading.
+    pub fn replay(&mut self, record: &GroupRecord) {
+        match record {
+            GroupRecord::Offset { group_id, topic_partition, value } => {
+                let topic = &topic_partition.topic;
+                if let Some(value) = value {
+                    let group = self.group_or_new(group_id);
+                    group.offsets.entry(topic.clone()).or_default().insert(topic_partition.partition, value.clone());
+                } else if let Some(group) = self.groups.get_mut(group_id)
+                    && let Some(partitions) = group.offsets.get_mut(topic)
+                {
+                    partitions.remove(&topic_partition.partition);
+                    if partitions.is_empty() {
+                        group.offsets.remove(topic);
+                    }
+                }
+            }
+            GroupRecord::Group { group_id, value: Some(value) } => self.group_or_new(group_id).replay(value),
+            GroupRecord::Group { group_id, value: None } => {
+                let Some(group) = self.groups.remove(group_id) else { return };
+                debug_assert!(group.members.values().all(|m| m.join.is_none() && m.sync.is_none()));
+                for member_id in group.members.keys().chain(&group.pending) {
+                    self.timers.cancel(&group.session_timer(member_id));
+                }
+                if !group.offsets.is_empty() {
+                    // A record written after the deletion, or one whose tombstone is gone, is the group's new start.
+                    let offsets = group.offsets;
+                    self.groups.insert(group_id.clone(), Group { offsets, ..Group::new(group_id.clone()) });
+                }
+            }
+        }
+    }
+
+    /// A member joins. `ticket` is answered in this decision or a later one.
+    pub fn join(&mut self, request: &JoinRequest, ticket: Ticket, now: Now) -> Decision {
+        let mut out = Decision::empty();
+        match self.try_join(request, ticket, now, &mut out) {
+            Ok(JoinStep::Parked) => {}
+            Ok(JoinStep::Answered(response)) => out.reply_join(ticket, Ok(response)),
+            Err(error) => out.reply_join(ticket, Err(error)),
+        }
+        out
+    }
+
+    fn try_join(
+        &mut self,
+        request: &JoinRequest,
+        ticket: Ticket,
+        now: Now,
+        out: &mut Decision,
+    ) -> Result<JoinStep, GroupError> {
+        if request.group_id.is_empty() {
+            return Err(GroupError::InvalidGroupId);
+        }
+        let (min_ms, max_ms) = (self.config.session_timeout_ms_min, self.config.session_timeout_ms_max);
+        if !(min_ms..=max_ms).contains(&request.session_timeout_ms) {
+            return Err(GroupError::InvalidSessionTimeout { requested_ms: request.session_timeout_ms, min_ms, max_ms });
+        }
+        let Some((group, mut cx)) = self.split(&request.group_id, now, out) else {
+            if request.member_id.is_some() {
+                return Err(GroupError::UnknownMember);
+            }
+            if self.groups.len() >= self.config.groups_max {
+                return Err(GroupError::TooManyGroups { limit: self.config.groups_max });
+            }
+            let mut group = Group::new(request.group_id.clone());
+            group.state_since_ms = Some(now.wall_ms);
+            let Self { config, groups, timers } = self;
+            let step = group.join(request, ticket, &mut Context { config, timers, now, out });
+            if !group.members.is_empty() || !group.pending.is_empty() {
+                groups.insert(group.id.clone(), group);
+            }
+            return step;
+        };
+        group.join(request, ticket, &mut cx)
+    }
+
+    /// A member syncs. `ticket` is answered in this decision or a later one.
+    pub fn sync(&mut self, request: &SyncRequest, ticket: Ticket, now: Now) -> Decision {
+        let mut out = Decision::empty();
+        let step = match self.split(&request.group_id, now, &mut out) {
+            Some((group, mut cx)) => group.sync(request, ticket, &mut cx),
+            None => Err(GroupError::UnknownMember),
+        };
+        match step {
+            Ok(SyncStep::Parked) => {}
+            Ok(SyncStep::Answered(response)) => out.reply_sync(ticket, Ok(response)),
+            Err(error) => out.reply_sync(ticket, Err(error)),
+        }
+        out
+    }
+
+    /// A member is alive. Writes nothing, so the answer may leave at once.
+    ///
+    /// # Errors
+    /// What the member must do instead of going on.
+    pub fn heartbeat(&mut self, request: &HeartbeatRequest, now: Now) -> Result<(), GroupError> {
+        let mut out = Decision::empty();
+        match self.split(&request.group_id, now, &mut out) {
+            Some((group, mut cx)) => group.heartbeat(request, &mut cx),
+            None => Err(GroupError::UnknownMember),
+        }
+    }
+
+    /// Members leave. The response is one outcome for each, or the reason why none was looked at.
+    pub fn leave(&mut self, request: &LeaveRequest, now: Now) -> Decision<Result<Vec<LeaveOutcome>, GroupError>> {
+        let mut out = Decision::empty();
+        let response = match self.split(&request.group_id, now, &mut out) {
+            Some((group, mut cx)) => Ok(group.leave(request, &mut cx)),
+            None => Err(GroupError::UnknownMember),
+        };
+        out.with(response)
+    }
+
+    /// When [`on_timeout`](Self::on_timeout) is to be called, in monotonic milliseconds, unless a command changes it.
+    pub fn next_timeout(&self) -> Option<i64> {
+        self.timers.next()
+    }
+
+    /// Lets happen what is due.
+    ///
+    /// One call works on one due timer, so that its records are replayed before the next timer is looked at; call
+    /// again while [`next_timeout`](Self::next_timeout) is not in the future.
+    pub fn on_timeout(&mut self, now: Now) -> Decision {
+        let mut out = Decision::empty();
+        let timer = self.timers.pop_due(now.monotonic_ms);
+        match timer {
+            Some(Timer::OffsetExpiry) => self.expire_offsets(now, &mut out),
+            Some(Timer::Session(group_id, member_id)) => {
+                if let Some((group, mut cx)) = self.split(&group_id, now, &mut out) {
+                    group.on_session_timeout(&member_id, &mut cx);
+                }
+            }
+            Some(Timer::Join(group_id)) => {
+                if let Some((group, mut cx)) = self.split(&group_id, now, &mut out) {
+                    group.on_join_timeout(&mut cx);
+                }
+            }
+            Some(Timer::Sync(group_id)) => {
+                if let Some((group, mut cx)) = self.split(&group_id, now, &mut out) {
+                    group.on_sync_timeout(&mut cx);
+                }
+            }
+            None => {}
+        }
+        out
+    }
+
+    /// The group and, apart from it, all else a command on it needs.
+    pub(super) fn split<'a>(
+        &'a mut self,
+        group_id: &GroupId,
+        now: Now,
+        out: &'a mut Decision,
+    ) -> Option<(&'a mut Group, Context<'a>)> {
+        let Self { config, groups, timers } = self;
+        Some((groups.get_mut(group_id)?, Context { config, timers, now, out }))
+    }
+
+    fn group_or_new(&mut self, group_id: &GroupId) -> &mut Group {
+        self.groups.entry(group_id.clone()).or_insert_with(|| Group::new(group_id.clone()))
+    }
+}
