@@ -4,6 +4,7 @@
 use std::{fmt, ops::RangeInclusive};
 
 use super::{
+    catalogue::MessageVisitor,
     error::{DecodeError, EncodeError},
     message::{Message, RootMessage, Versions},
     messages::{
@@ -183,6 +184,13 @@ macro_rules! apis {
                     $(ApiKey::$api => $response::decode(reader, version).map(Self::$api),)+
                 }
             }
+        }
+
+        pub(crate) fn visit_apis(visitor: &mut impl MessageVisitor) {
+            $(
+                visitor.visit::<$request>();
+                visitor.visit::<$response>();
+            )+
         }
 
         $(

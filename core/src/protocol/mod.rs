@@ -17,6 +17,7 @@
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 mod api;
+mod catalogue;
 pub mod consumer;
 mod embedded;
 mod error;
@@ -34,6 +35,7 @@ pub use api::{
     ApiKey, Request, RequestBody, ResponseBody, UnexpectedResponse, UnknownApiKey, advertised_versions, is_flexible,
     supported_versions,
 };
+pub use catalogue::{MessageVisitor, visit_messages};
 pub use embedded::{
     MetadataRecordHeader, decode_key, decode_metadata_record, decode_versioned, encode_key, encode_metadata_record,
     encode_versioned, metadata_record_header, record_type,

@@ -1,15 +1,13 @@
-//! InitProducerId: API key 22, versions 0-6, flexible from 2.
+//! InitProducerId: API key 22, versions 0-5, flexible from 2.
 //!
 //! - v2: flexible form
 //! - v3: request gains `producer_id`, `producer_epoch`
-//! - v6: request gains `enable2_pc`, `keep_prepared_txn`; response gains `ongoing_txn_producer_id`,
-//!   `ongoing_txn_producer_epoch`
 
 use riverrun_core_derive::Message;
 
 /// The request of `InitProducerId`.
 #[derive(Clone, Debug, PartialEq, Message)]
-#[kafka(key = 22, versions = "0-6", flexible = "2+")]
+#[kafka(key = 22, versions = "0-5", flexible = "2+")]
 pub struct InitProducerIdRequest {
     #[kafka(nullable = "0+")]
     pub transactional_id: Option<String>,
@@ -26,7 +24,7 @@ pub struct InitProducerIdRequest {
 
 /// The response of `InitProducerId`.
 #[derive(Clone, Debug, PartialEq, Message)]
-#[kafka(key = 22, versions = "0-6", flexible = "2+")]
+#[kafka(key = 22, versions = "0-5", flexible = "2+")]
 pub struct InitProducerIdResponse {
     #[kafka(ignorable)]
     pub throttle_time_ms: i32,
