@@ -1,10 +1,11 @@
-//! Developer tasks: `cargo xtask ci | tidy | interop`. Each stands in a file of its own; this one only dispatches.
+//! Developer tasks: `cargo xtask ci | tidy | schema-check | interop`. Each stands in a file of its own; this one only dispatches.
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod ci;
 mod interop;
+mod schema_check;
 mod tidy;
 
 #[derive(Parser)]
@@ -20,6 +21,8 @@ enum Task {
     Ci,
     /// Checks what a reader cannot see at a glance: workspace edges, a header on every file, no commented-out code
     Tidy,
+    /// Compares every message with Kafka's own definition of it
+    SchemaCheck(schema_check::Args),
     /// Runs foreign clients against a broker: the standalone Riverrun, and Apache Kafka where its script is given
     Interop(interop::Args),
 }
@@ -28,6 +31,7 @@ fn main() -> Result<()> {
     match Args::parse().task {
         Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
+        Task::SchemaCheck(args) => schema_check::run(&args),
         Task::Interop(args) => interop::run(&args),
     }
 }
