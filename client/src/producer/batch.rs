@@ -9,10 +9,7 @@ use riverrun_core::{
 };
 use tokio::time::Instant;
 
-use super::{
-    completion::{Completion, Written},
-    error::ProduceError,
-};
+use super::completion::{Completion, Outcome};
 use crate::error::CallError;
 
 /// Producer id and epoch (KIP-98).
@@ -183,7 +180,7 @@ impl Batch {
     }
 
     /// Tells its records how it ended.
-    pub(super) fn finish(&self, outcome: Result<Written, ProduceError>) {
+    pub(super) fn finish(&self, outcome: Outcome) {
         self.completion.finish(self.records.clone(), outcome);
     }
 }

@@ -19,13 +19,15 @@ pub(super) struct Written {
     pub(super) log_append_time: Option<i64>,
 }
 
+/// How a batch, or a part of it, ended: the first record's place, or the error of all.
+pub(super) type Outcome = Result<Written, ProduceError>;
+
 /// How a part of a batch ended.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
     /// The records it is about, by index in the batch as it was filled.
     pub(super) records: Range<u32>,
-    /// The first record's place, or the error of all.
-    pub(super) outcome: Result<Written, ProduceError>,
+    pub(super) outcome: Outcome,
 }
 
 /// The outcome of a batch, of which each [`Delivery`](super::Delivery) holds a reference.
@@ -48,7 +50,7 @@ impl Completion {
     }
 
     /// Records how a part ended and wakes who waits.
-    pub(super) fn finish(&self, records: Range<u32>, outcome: Result<Written, ProduceError>) {
+    pub(super) fn finish(&self, records: Range<u32>, outcome: Outcome) {
         let wakers = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.parts.push(Part { records, outcome });
@@ -58,12 +60,7 @@ impl Completion {
     }
 
     /// The outcome of the record at `index`, once it is there. `slot` is where the caller's waker lies.
-    pub(super) fn poll(
-        &self,
-        index: u32,
-        slot: &mut Option<usize>,
-        context: &Context<'_>,
-    ) -> Poll<Result<Written, ProduceError>> {
+    pub(super) fn poll(&self, index: u32, slot: &mut Option<usize>, context: &Context<'_>) -> Poll<Outcome> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(part) = state.parts.iter().find(|part| part.records.contains(&index)) {
             let first = i64::from(part.records.start);

@@ -2,8 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use riverrun_core::{TopicPartition, protocol::ErrorCode, record};
+use riverrun_core::{
+    TopicPartition,
+    protocol::{ApiKey, ErrorCode},
+    record,
+};
 
+use super::batch::{Batch, Failure};
 use crate::error::{CallError, ClientError};
 
 /// Why a record was not accepted. It was not sent and will not be.
@@ -131,6 +136,15 @@ pub enum ProduceError {
 }
 
 impl ProduceError {
+    pub(super) fn timed_out(topic_partition: TopicPartition, after: Duration, batch: &Batch) -> Self {
+        let source = match &batch.failure {
+            Some(Failure::Call(error)) => Some(error.clone()),
+            Some(Failure::Broker { code, .. }) => Some(CallError::Broker { api: ApiKey::Produce, code: *code }),
+            None => None,
+        };
+        Self::TimedOut { topic_partition, after, attempts: batch.attempts, source }
+    }
+
     /// Whether sending the record anew may succeed. If it [may have had effects](Self::may_have_side_effects), it
     /// may then be there twice.
     pub fn is_retriable(&self) -> bool {
