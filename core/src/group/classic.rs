@@ -63,6 +63,8 @@ pub(super) struct Group {
     pub(super) pending_sync: BTreeSet<MemberId>,
     /// Set from the first join of an empty group until its first generation.
     pub(super) initial_wait: Option<InitialWait>,
+    /// A static member that takes the place of its predecessor when the record that says so is replayed.
+    pub(super) heir: Option<Member>,
     /// Topic, then partition: positions of one topic lie together.
     pub(super) offsets: BTreeMap<Arc<str>, BTreeMap<i32, CommittedOffset>>,
 }
@@ -83,6 +85,7 @@ impl Group {
             pending: BTreeSet::new(),
             pending_sync: BTreeSet::new(),
             initial_wait: None,
+            heir: None,
             offsets: BTreeMap::new(),
         }
     }
@@ -133,25 +136,10 @@ impl Group {
                 && protocols.iter().any(|p| self.members.values().all(|m| m.supports(&p.name))))
     }
 
-    /// The protocol of the next generation: each member votes for the first on its list that all support; most votes
-    /// win, and among equals the one the leader likes best.
+    /// The protocol of the next generation.
     pub(super) fn select_protocol(&self) -> Option<String> {
         let leader = self.leader.as_ref().and_then(|id| self.members.get(id))?;
-        let candidates: Vec<&str> = leader
-            .protocols
-            .iter()
-            .map(|p| p.name.as_str())
-            .filter(|name| self.members.values().all(|m| m.supports(name)))
-            .collect();
-        let vote = |m: &Member| m.protocols.iter().position(|p| candidates.contains(&p.name.as_str()));
-        let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
-        for member in self.members.values() {
-            if let Some(choice) = vote(member).and_then(|index| member.protocols.get(index)) {
-                *votes.entry(&choice.name).or_default() += 1;
-            }
-        }
-        let most = votes.values().copied().max()?;
-        candidates.into_iter().find(|name| votes.get(name) == Some(&most)).map(str::to_owned)
+        elect_protocol(leader, &self.members.values().collect::<Vec<_>>())
     }
 
     /// The longest any member needs to come back.
@@ -244,8 +232,9 @@ impl Group {
         }
     }
 
-    /// Takes over a stored generation: the only way into Stable. Members that are known keep what is not stored, above
-    /// all the other protocols they support.
+    /// Takes over a stored generation: the only way into Stable. Live, the members are known and keep what is not
+    /// stored, above all the other protocols they support; when loading, they are as this record says and not as an
+    /// earlier one did.
     pub(super) fn replay(&mut self, stored: &GroupMetadata) {
         self.protocol_type = (!stored.protocol_type.is_empty()).then(|| stored.protocol_type.clone());
         self.protocol_name.clone_from(&stored.protocol_name);
@@ -255,17 +244,22 @@ impl Group {
         self.initial_wait = None;
         self.state = if stored.members.is_empty() { GroupState::Empty } else { GroupState::Stable };
         let mut known = std::mem::take(&mut self.members);
+        if let Some(heir) = self.heir.take() {
+            known.insert(heir.id.clone(), heir);
+        }
         self.static_members.clear();
         for member in &stored.members {
-            let mut live = known
-                .remove(&member.member_id)
-                .unwrap_or_else(|| Member::replayed(member, stored.protocol_name.as_deref()));
+            let name = stored.protocol_name.as_deref();
+            let is_as_stored = |m: &Member| m.as_stored(name, member.assignment.clone()) == *member;
+            let mut live =
+                known.remove(&member.member_id).filter(is_as_stored).unwrap_or_else(|| Member::replayed(member, name));
             live.assignment = member.assignment.clone();
             if let Some(instance_id) = &live.instance_id {
                 self.static_members.insert(instance_id.clone(), live.id.clone());
             }
             self.members.insert(live.id.clone(), live);
         }
+        self.pending_sync.retain(|id| self.members.contains_key(id));
         debug_assert!(known.values().all(|m| m.join.is_none() && m.sync.is_none()), "replay drops a parked caller");
     }
 
@@ -276,10 +270,43 @@ impl Group {
         }
     }
 
+    /// Panics if an invariant in the file's header does not hold.
+    #[cfg(test)]
+    pub(super) fn assert_invariants(&self) {
+        assert_eq!(self.leader.is_none(), self.members.is_empty(), "{self:?}");
+        assert!(self.leader.as_ref().is_none_or(|leader| self.members.contains_key(leader)), "{self:?}");
+        for (instance_id, member_id) in &self.static_members {
+            assert_eq!(self.members[member_id].instance_id.as_ref(), Some(instance_id), "{self:?}");
+        }
+        let static_count = self.members.values().filter(|m| m.instance_id.is_some()).count();
+        assert_eq!(static_count, self.static_members.len(), "{self:?}");
+        for (member_id, member) in &self.members {
+            assert_eq!(member_id, &member.id, "{self:?}");
+            assert!(member.join.is_none() || self.state == GroupState::PreparingRebalance, "{self:?}");
+            assert!(member.sync.is_none() || self.state == GroupState::CompletingRebalance, "{self:?}");
+        }
+        assert!(self.pending_sync.iter().all(|id| self.members.contains_key(id)), "{self:?}");
+    }
+
     /// Whether `request` is the very subscription the member already has.
     pub(super) fn is_unchanged(&self, member_id: &MemberId, request: &JoinRequest) -> bool {
         self.members.get(member_id).is_some_and(|m| m.protocols == request.protocols)
     }
+}
+
+/// Each member votes for the first protocol on its list that all support; most votes win, and among equals the one the
+/// leader likes best.
+pub(super) fn elect_protocol(leader: &Member, members: &[&Member]) -> Option<String> {
+    let names = leader.protocols.iter().map(|p| p.name.as_str());
+    let candidates: Vec<&str> = names.filter(|name| members.iter().all(|m| m.supports(name))).collect();
+    let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
+    for member in members {
+        if let Some(choice) = member.protocols.iter().find(|p| candidates.contains(&p.name.as_str())) {
+            *votes.entry(&choice.name).or_default() += 1;
+        }
+    }
+    let most = votes.values().copied().max()?;
+    candidates.into_iter().find(|name| votes.get(name) == Some(&most)).map(str::to_owned)
 }
 
 /// Answers the parked calls of one member with `error`.

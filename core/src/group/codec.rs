@@ -2,10 +2,10 @@
 //!
 //! | key type | key | value | value versions read | written |
 //! |---|---|---|---|---|
-//! | 0, 1 | group, topic, partition | a position | 0-4 | 3; 1 if the commit had a retention of its own |
+//! | 0, 1 | group, topic, partition | a position | 0-4 | 4; 1 if the commit had a retention of its own |
 //! | 2 | group | a generation | 0-4 | 3 |
 //!
-//! Types above 2 belong to protocols that are not served; [`decode_record`] skips them.
+//! The versions written are those of Apache Kafka 4.3. Types above 2 belong to protocols that are not served; [`decode_record`] skips them.
 //!
 //! Source: Kafka `GroupCoordinatorRecordHelpers`, `GroupCoordinatorRecordSerde`.
 
@@ -25,8 +25,9 @@ const LEGACY_OFFSET: i16 = 0;
 const OFFSET: i16 = 1;
 const GROUP: i16 = 2;
 
-/// The newest value version that older brokers read too.
-const VALUE_VERSION: i16 = 3;
+const GROUP_VERSION: i16 = 3;
+/// The first version that carries the topic id.
+const OFFSET_VERSION: i16 = 4;
 /// The only version of a position that tells when it expires.
 const OFFSET_VERSION_WITH_EXPIRY: i16 = 1;
 
@@ -125,7 +126,7 @@ fn encode_offset(offset: &CommittedOffset) -> Result<Bytes, EncodeError> {
         expire_timestamp: offset.expire_timestamp_ms.unwrap_or(-1),
         topic_id: offset.topic_id.unwrap_or_default(),
     };
-    let version = if offset.expire_timestamp_ms.is_some() { OFFSET_VERSION_WITH_EXPIRY } else { VALUE_VERSION };
+    let version = if offset.expire_timestamp_ms.is_some() { OFFSET_VERSION_WITH_EXPIRY } else { OFFSET_VERSION };
     encode_versioned(&value, version)
 }
 
@@ -159,7 +160,7 @@ fn encode_group(group: &GroupMetadata) -> Result<Bytes, EncodeError> {
         current_state_timestamp: group.state_timestamp_ms.unwrap_or(-1),
         members: group.members.iter().map(member).collect(),
     };
-    encode_versioned(&value, VALUE_VERSION)
+    encode_versioned(&value, GROUP_VERSION)
 }
 
 fn group_from_wire(value: GroupMetadataValue) -> GroupMetadata {
@@ -181,5 +182,104 @@ fn group_from_wire(value: GroupMetadataValue) -> GroupMetadata {
         leader: value.leader.map(MemberId::from),
         state_timestamp_ms: (value.current_state_timestamp >= 0).then_some(value.current_state_timestamp),
         members: value.members.into_iter().map(member).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hex(text: &str) -> Bytes {
+        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        digits.chunks(2).map(byte).collect()
+    }
+
+    /// Three records of one run of `kafka-console-consumer --group golden` against Apache Kafka 4.3.0.
+    fn golden() -> [(Bytes, Bytes); 3] {
+        let group_key = hex("0002 0006 676f6c64656e");
+        let member = "0035 636f6e736f6c652d636f6e73756d65722d35643463653737652d623532332d343266312d623537662d3361336230646\
+                      33462343631";
+        let joined = format!(
+            "0003 0008 636f6e73756d6572 00000001 0005 72616e6765 {member} 000001a1fc02803b 00000001 {member} ffff \
+             0010 636f6e736f6c652d636f6e73756d6572 000a 2f3132372e302e302e31 000493e0 0000afc8 \
+             00000017 000300000001000174ffffffff00000000ffffffffffff 00000015 0003000000010001740000000100000000ffffffff"
+        );
+        [
+            (group_key.clone(), hex(&joined)),
+            (
+                hex("0001 0006 676f6c64656e 0001 74 00000000"),
+                hex("0004 0000000000000002 00000000 01 000001a1fc02812c 01 00 10 2e185bc2a88d4e41ba561e2faa21d1e5"),
+            ),
+            (group_key, hex("0003 0008 636f6e73756d6572 00000002 ffff ffff 000001a1fc028141 00000000")),
+        ]
+    }
+
+    #[test]
+    fn kafkas_bytes_are_read_and_written() {
+        for (key, value) in golden() {
+            let record = decode_record(&key, Some(&value)).unwrap().unwrap();
+            assert_eq!(encode_record(&record).unwrap(), EncodedRecord { key, value: Some(value) });
+        }
+        let [(key, value), (offset_key, offset), _] = golden();
+        let Ok(Some(GroupRecord::Group { value: Some(group), .. })) = decode_record(&key, Some(&value)) else {
+            panic!("no group record")
+        };
+        assert_eq!((group.generation, group.protocol_name.as_deref()), (GenerationId(1), Some("range")));
+        assert_eq!(group.members[0].client_host, "/127.0.0.1");
+        let Ok(Some(GroupRecord::Offset { value: Some(offset), topic_partition, .. })) =
+            decode_record(&offset_key, Some(&offset))
+        else {
+            panic!("no offset record")
+        };
+        assert_eq!((offset.offset, offset.leader_epoch), (2, Some(0)));
+        assert_eq!(topic_partition, TopicPartition::new("t", 0));
+    }
+
+    #[test]
+    fn old_and_foreign_records_are_told_apart() {
+        let [_, (key, value), _] = golden();
+        let legacy = as_type(LEGACY_OFFSET, &key);
+        assert_eq!(decode_record(&legacy, Some(&value)), decode_record(&key, Some(&value)));
+        // Type 3 is the epoch of a group of the newer consumer protocol.
+        assert_eq!(decode_record(&hex("0003 0001 67"), None), Ok(None));
+        assert!(matches!(decode_record(&hex("00"), None), Err(DecodeRecordError::Key(_))));
+        assert!(matches!(decode_record(&key, Some(&hex("0004 00"))), Err(DecodeRecordError::Value { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn positions_survive_the_round_trip(
+            offset in 0i64..,
+            leader_epoch in proptest::option::of(0i32..),
+            metadata in ".{0,40}",
+            expire in proptest::option::of(0i64..),
+            topic_id in proptest::option::of(any::<[u8; 16]>().prop_filter("zero is none", |id| *id != [0; 16])),
+        ) {
+            let has_expiry = expire.is_some();
+            let value = CommittedOffset {
+                offset,
+                // The version that tells the expiry has no room for these.
+                leader_epoch: leader_epoch.filter(|_| !has_expiry),
+                metadata,
+                commit_timestamp_ms: 7,
+                expire_timestamp_ms: expire,
+                topic_id: topic_id.map(crate::Uuid).filter(|_| !has_expiry),
+            };
+            let record = GroupRecord::Offset {
+                group_id: "g".into(),
+                topic_partition: TopicPartition::new("t", 3),
+                value: Some(value),
+            };
+            let encoded = encode_record(&record).unwrap();
+            prop_assert_eq!(decode_record(&encoded.key, encoded.value.as_ref()), Ok(Some(record)));
+        }
+
+        #[test]
+        fn no_bytes_panic(key in any::<Vec<u8>>(), value in any::<Vec<u8>>()) {
+            let _ = decode_record(&key.into(), Some(&value.into()));
+        }
     }
 }

@@ -10,9 +10,11 @@
 //!
 //! Source: Kafka `GroupMetadataManager.classicGroupJoinToClassicGroup`.
 
+use std::collections::BTreeSet;
+
 use super::{
-    GroupError, GroupRecord, GroupState, InstanceId, JoinRequest, JoinResponse, MemberId, Ticket,
-    classic::{Context, Group, release},
+    GroupError, GroupRecord, GroupState, JoinRequest, JoinResponse, MemberId, Ticket,
+    classic::{Context, Group, elect_protocol, release},
     member::Member,
     subscription,
 };
@@ -48,7 +50,7 @@ impl Group {
             (None, Some(instance_id)) => {
                 let member_id = MemberId::new(instance_id, request.new_member_uuid);
                 match self.static_members.get(instance_id).cloned() {
-                    Some(former) => self.replace(instance_id, &former, member_id, request, ticket, cx),
+                    Some(former) => self.replace(&former, member_id, request, ticket, cx),
                     None => Ok(self.add_and_rebalance(member_id, request, ticket, cx)),
                 }
             }
@@ -151,70 +153,92 @@ impl Group {
     /// A static member returns under a new member id and takes the place of `former`.
     fn replace(
         &mut self,
-        instance_id: &InstanceId,
         former: &MemberId,
         member_id: MemberId,
         request: &JoinRequest,
         ticket: Ticket,
         cx: &mut Context<'_>,
     ) -> Result<JoinStep, GroupError> {
-        cx.timers.cancel(&self.session_timer(former));
-        let was_leader = self.is_leader(former);
-        let Some(mut member) = self.members.remove(former) else { return Err(GroupError::UnknownMember) };
-        release(&mut member, &GroupError::FencedInstance { instance_id: instance_id.clone() }, cx.out);
-        let former_metadata = member.metadata(self.protocol_name.as_deref());
-        member.id = member_id.clone();
-        member.is_new = false;
-        member.update(request);
-        let metadata = member.metadata(self.protocol_name.as_deref());
-        self.members.insert(member_id.clone(), member);
-        self.static_members.insert(instance_id.clone(), member_id.clone());
-        if self.pending_sync.remove(former) {
-            self.pending_sync.insert(member_id.clone());
+        let predecessor = self.members.get(former).ok_or(GroupError::UnknownMember)?;
+        let mut heir = Member { assignment: predecessor.assignment.clone(), ..Member::joining(member_id, request) };
+        heir.is_new = false;
+        cx.set(self.session_timer(&heir.id), i64::from(heir.session_timeout_ms));
+        if self.state == GroupState::Stable && self.generation_suits(predecessor, &heir) {
+            let response = self.inherit(former, heir, request, cx);
+            return Ok(JoinStep::Answered(response));
         }
-        if was_leader {
-            self.leader = Some(member_id.clone());
-        }
-        self.touch(&member_id, cx);
-        let same_topics = !self.is_consumer_group()
-            || match (subscription::topics(&former_metadata), subscription::topics(&metadata)) {
-                (Some(mut before), Some(mut after)) => {
-                    before.sort_unstable();
-                    after.sort_unstable();
-                    before == after
-                }
-                (None, _) | (_, None) => former_metadata == metadata,
-            };
-        let keeps_generation = self.state == GroupState::Stable
-            && same_topics
-            && self.select_protocol().as_deref() == self.protocol_name.as_deref();
-        if !keeps_generation {
-            self.park_join(&member_id, ticket, cx.out);
-            self.rebalance(cx);
-            return Ok(JoinStep::Parked);
-        }
-        let value = Some(self.as_stored(|m| m.assignment.clone(), cx.now));
-        cx.out.records.push(GroupRecord::Group { group_id: self.id.clone(), value });
-        Ok(JoinStep::Answered(self.replacement_response(former, &member_id, was_leader, request)))
+        self.displace(former, heir, ticket, cx);
+        self.rebalance(cx);
+        Ok(JoinStep::Parked)
     }
 
-    /// What a static member that took over a place without a rebalance is told. A leader whose client cannot skip the
-    /// assignment is told the leader's former id: it will not assign then, and must not, as nobody would get the
-    /// result.
-    fn replacement_response(
-        &self,
+    /// Whether the standing generation is right for `heir` as it was for its predecessor: the same protocol would be
+    /// chosen, and it reads the same topics.
+    fn generation_suits<'a>(&'a self, predecessor: &'a Member, heir: &'a Member) -> bool {
+        let swap = |member: &'a Member| if member.id == predecessor.id { heir } else { member };
+        let members: Vec<&Member> = self.members.values().map(swap).collect();
+        let leader = self.leader.as_ref().and_then(|id| self.members.get(id)).map(swap);
+        let name = self.protocol_name.as_deref();
+        let same_protocol = leader.and_then(|leader| elect_protocol(leader, &members)).as_deref() == name;
+        let (before, after) = (predecessor.metadata(name), heir.metadata(name));
+        let same_topics = match (subscription::topics(&before), subscription::topics(&after)) {
+            (Some(before), Some(after)) => BTreeSet::from_iter(before) == BTreeSet::from_iter(after),
+            (None, _) | (_, None) => before == after,
+        };
+        same_protocol && (same_topics || !self.is_consumer_group())
+    }
+
+    /// Writes the generation with `heir` in the place of `former`; replay makes it so.
+    fn inherit(
+        &mut self,
         former: &MemberId,
-        member_id: &MemberId,
-        was_leader: bool,
+        heir: Member,
         request: &JoinRequest,
+        cx: &mut Context<'_>,
     ) -> JoinResponse {
-        let mut response = self.join_response(member_id);
+        let name = self.protocol_name.as_deref();
+        let mut stored = self.as_stored(|m| m.assignment.clone(), cx.now);
+        stored.members.retain(|m| m.member_id != *former);
+        stored.members.push(heir.as_stored(name, heir.assignment.clone()));
+        stored.members.sort_unstable_by(|a, b| a.member_id.cmp(&b.member_id));
+        let was_leader = self.is_leader(former);
+        if was_leader {
+            stored.leader = Some(heir.id.clone());
+        }
+        let mut response = self.join_response(former);
+        response.member_id = heir.id.clone();
         if was_leader && request.supports_skip_assignment {
+            response.leader = heir.id.clone();
             response.skip_assignment = true;
-        } else if was_leader {
-            response.leader = former.clone();
+            response.members.retain(|m| m.member_id != *former);
+            response.members.push(heir.as_joined(name));
+            response.members.sort_unstable_by(|a, b| a.member_id.cmp(&b.member_id));
+        } else {
+            // A leader too old to skip the assignment is told its former id, so that it does not take itself for the
+            // leader: nobody would get what it assigned.
             response.members.clear();
         }
+        self.heir = Some(heir);
+        cx.out.records.push(GroupRecord::Group { group_id: self.id.clone(), value: Some(stored) });
         response
+    }
+
+    /// Puts `former` out of its place, tells its parked calls so, and parks `heir` there.
+    fn displace(&mut self, former: &MemberId, heir: Member, ticket: Ticket, cx: &mut Context<'_>) {
+        cx.timers.cancel(&self.session_timer(former));
+        self.pending_sync.remove(former);
+        let was_leader = self.is_leader(former);
+        let heir_id = heir.id.clone();
+        if let Some(mut member) = self.members.remove(former)
+            && let Some(instance_id) = member.instance_id.clone()
+        {
+            self.static_members.insert(instance_id.clone(), heir_id.clone());
+            release(&mut member, &GroupError::FencedInstance { instance_id }, cx.out);
+        }
+        if was_leader {
+            self.leader = Some(heir_id.clone());
+        }
+        self.members.insert(heir_id.clone(), heir);
+        self.park_join(&heir_id, ticket, cx.out);
     }
 }

@@ -219,6 +219,18 @@ impl GroupShard {
         Some((groups.get_mut(group_id)?, Context { config, timers, now, out }))
     }
 
+    /// Panics if a group or a timer is not as it must be.
+    #[cfg(test)]
+    pub(super) fn assert_invariants(&self) {
+        for group in self.groups.values() {
+            group.assert_invariants();
+            for member_id in group.members.keys().chain(&group.pending) {
+                let may_wait = group.members.get(member_id).is_some_and(|m| !m.may_expire());
+                assert!(may_wait || self.timers.is_set(&group.session_timer(member_id)), "{member_id} lives for ever");
+            }
+        }
+    }
+
     fn group_or_new(&mut self, group_id: &GroupId) -> &mut Group {
         self.groups.entry(group_id.clone()).or_insert_with(|| Group::new(group_id.clone()))
     }

@@ -60,6 +60,12 @@ impl Timers {
         self.queue.first().map(|(deadline, _)| *deadline)
     }
 
+    /// Whether `timer` is set.
+    #[cfg(test)]
+    pub(super) fn is_set(&self, timer: &Timer) -> bool {
+        self.deadlines.contains_key(timer)
+    }
+
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.deadlines.clear();

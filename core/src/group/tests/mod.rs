@@ -1,1 +1,10 @@
-//! Tests of the coordinator in virtual time.
+//! Tests of the coordinator in virtual time. [`harness`] plays the broker; the other files are one topic each;
+//! `random` drives whole groups through random schedules.
+
+mod admin;
+mod harness;
+mod join;
+mod offsets;
+mod random;
+mod rebalance;
+mod static_members;
