@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use riverrun_core_derive::Message;
 
-/// The record.
+/// What a member wants: sent in JoinGroup.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(versions = "0-3", flexible = "none")]
 pub struct ConsumerProtocolSubscription {
@@ -19,6 +19,7 @@ pub struct ConsumerProtocolSubscription {
     pub user_data: Option<Bytes>,
     #[kafka(versions = "1+", ignorable)]
     pub owned_partitions: Vec<TopicPartition>,
+    /// The generation of the group; -1 outside of a group.
     #[kafka(versions = "2+", default = "-1", ignorable)]
     pub generation_id: i32,
     #[kafka(versions = "3+", nullable = "3+", default = "null", ignorable)]
@@ -33,7 +34,7 @@ pub struct TopicPartition {
     pub partitions: Vec<i32>,
 }
 
-/// The record.
+/// What a member gets: sent in SyncGroup.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(versions = "0-3", flexible = "none")]
 pub struct ConsumerProtocolAssignment {

@@ -1,6 +1,9 @@
 //! AddOffsetsToTxn: API key 25, versions 0-4, flexible from 3.
 //!
-//! - v3: flexible form
+//! Adds a group's offsets partition to a transaction.
+//!
+//! - v3: flexible form (KIP-482)
+//! - v4: transactions may end with TRANSACTION_ABORTABLE (KIP-890)
 
 use riverrun_core_derive::Message;
 
@@ -18,6 +21,7 @@ pub struct AddOffsetsToTxnRequest {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 25, versions = "0-4", flexible = "3+")]
 pub struct AddOffsetsToTxnResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub error_code: i16,
 }

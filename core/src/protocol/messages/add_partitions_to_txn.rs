@@ -1,7 +1,12 @@
 //! AddPartitionsToTxn: API key 24, versions 0-5, flexible from 3.
 //!
-//! - v3: flexible form
-//! - v4: request gains `transactions`; response gains `error_code`, `results_by_transaction`
+//! Adds partitions to a transaction before anything is written to them. Clients stop at version 3; from version 4
+//! brokers ask on behalf of producers, for several transactions at once.
+//!
+//! - v3: flexible form (KIP-482)
+//! - v4: request gains `transactions`; response gains `error_code`, `results_by_transaction`; several transactions
+//!   (KIP-890)
+//! - v5: transactions may end with TRANSACTION_ABORTABLE (KIP-890)
 
 use riverrun_core_derive::Message;
 
@@ -45,6 +50,7 @@ pub struct AddPartitionsToTxnTransaction {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 24, versions = "0-5", flexible = "3+")]
 pub struct AddPartitionsToTxnResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     #[kafka(versions = "4+", ignorable)]
     pub error_code: i16,

@@ -1,6 +1,8 @@
 //! AlterClientQuotas: API key 49, versions 0-1, flexible from 1.
 //!
-//! - v1: flexible form
+//! Sets or removes client quotas.
+//!
+//! - v1: flexible form (KIP-482)
 
 use riverrun_core_derive::Message;
 
@@ -36,6 +38,7 @@ pub struct OpData {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 49, versions = "0-1", flexible = "1+")]
 pub struct AlterClientQuotasResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub entries: Vec<EntryDataResponse>,
 }

@@ -1,6 +1,9 @@
 //! AlterConfigs: API key 33, versions 0-2, flexible from 2.
 //!
-//! - v2: flexible form
+//! Replaces the whole dynamic configuration of a resource; values not named are reset. See IncrementalAlterConfigs
+//! for single values.
+//!
+//! - v2: flexible form (KIP-482)
 
 use riverrun_core_derive::Message;
 
@@ -30,6 +33,7 @@ pub struct AlterableConfig {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 33, versions = "0-2", flexible = "2+")]
 pub struct AlterConfigsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub responses: Vec<AlterConfigsResourceResponse>,
 }

@@ -1,6 +1,8 @@
 //! AlterPartitionReassignments: API key 45, versions 0-1, flexible from 0.
 //!
-//! - v1: request gains `allow_replication_factor_change`; response gains `allow_replication_factor_change`
+//! Moves partitions to other replicas, or cancels that (null replicas).
+//!
+//! - v1: request gains `allow_replication_factor_change`; response gains `allow_replication_factor_change`; KIP-860
 
 use riverrun_core_derive::Message;
 
@@ -32,6 +34,7 @@ pub struct ReassignablePartition {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 45, versions = "0-1", flexible = "0+")]
 pub struct AlterPartitionReassignmentsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     #[kafka(versions = "1+", default = "true", ignorable)]
     pub allow_replication_factor_change: bool,

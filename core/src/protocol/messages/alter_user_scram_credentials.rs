@@ -1,4 +1,6 @@
 //! AlterUserScramCredentials: API key 51, versions 0, flexible from 0.
+//!
+//! Sets or removes SCRAM credentials.
 
 use bytes::Bytes;
 use riverrun_core_derive::Message;
@@ -30,6 +32,7 @@ pub struct ScramCredentialUpsertion {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 51, versions = "0", flexible = "0+")]
 pub struct AlterUserScramCredentialsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub results: Vec<AlterUserScramCredentialsResult>,
 }

@@ -1,8 +1,14 @@
 //! ApiVersions: API key 18, versions 0-4, flexible from 3.
 //!
+//! Tells which APIs and versions a broker speaks, before anything else on a connection and before authentication.
+//! The response always has header version 0. A broker that does not know the version asked for answers in version 0
+//! with error 35 (KIP-511).
+//!
 //! - v1: response gains `throttle_time_ms`
 //! - v3: request gains `client_software_name`, `client_software_version`; response gains `supported_features`,
-//!   `finalized_features_epoch`, `finalized_features`, `zk_migration_ready`; flexible form
+//!   `finalized_features_epoch`, `finalized_features`, `zk_migration_ready`; flexible form (KIP-482); client software
+//!   (KIP-511), features (KIP-584)
+//! - v4: a feature's lowest version may be 0 (KAFKA-17011)
 
 use riverrun_core_derive::Message;
 
@@ -22,6 +28,7 @@ pub struct ApiVersionsRequest {
 pub struct ApiVersionsResponse {
     pub error_code: i16,
     pub api_keys: Vec<ApiVersion>,
+    /// How long the client should wait for the sake of a quota.
     #[kafka(versions = "1+", ignorable)]
     pub throttle_time_ms: i32,
     #[kafka(versions = "3+", tagged = "3+", tag = 0, ignorable)]

@@ -1,6 +1,8 @@
 //! ConsumerGroupDescribe: API key 69, versions 0-1, flexible from 0.
 //!
-//! - v1: response gains `member_type`
+//! Describes groups of the new consumer protocol (KIP-848).
+//!
+//! - v1: response gains `member_type`; KIP-1099
 
 use riverrun_core_derive::Message;
 
@@ -18,6 +20,7 @@ pub struct ConsumerGroupDescribeRequest {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 69, versions = "0-1", flexible = "0+")]
 pub struct ConsumerGroupDescribeResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub groups: Vec<DescribedGroup>,
 }
@@ -42,9 +45,11 @@ pub struct DescribedGroup {
     pub group_id: String,
     pub group_state: String,
     pub group_epoch: i32,
+    /// The epoch of the target assignment.
     pub assignment_epoch: i32,
     pub assignor_name: String,
     pub members: Vec<Member>,
+    /// Bit set of what the client may do; `i32::MIN` if it was not asked for (KIP-430).
     #[kafka(default = "-2147483648")]
     pub authorized_operations: i32,
 }
@@ -56,10 +61,12 @@ pub struct Member {
     pub instance_id: Option<String>,
     #[kafka(nullable = "0+", default = "null")]
     pub rack_id: Option<String>,
+    /// The epoch of the member in the new consumer protocol (KIP-848).
     pub member_epoch: i32,
     pub client_id: String,
     pub client_host: String,
     pub subscribed_topic_names: Vec<String>,
+    /// A regular expression in RE2 syntax.
     #[kafka(nullable = "0+", default = "null")]
     pub subscribed_topic_regex: Option<String>,
     pub assignment: Assignment,

@@ -1,6 +1,8 @@
 //! CreateAcls: API key 30, versions 1-3, flexible from 2.
 //!
-//! - v2: flexible form
+//! Adds access rules.
+//!
+//! - v2: flexible form (KIP-482)
 
 use riverrun_core_derive::Message;
 
@@ -20,6 +22,7 @@ pub struct AclCreation {
     pub principal: String,
     pub host: String,
     pub operation: i8,
+    /// 2: deny; 3: allow.
     pub permission_type: i8,
 }
 
@@ -27,6 +30,7 @@ pub struct AclCreation {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 30, versions = "1-3", flexible = "2+")]
 pub struct CreateAclsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub results: Vec<AclCreationResult>,
 }

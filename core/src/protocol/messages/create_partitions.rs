@@ -1,6 +1,9 @@
 //! CreatePartitions: API key 37, versions 0-3, flexible from 2.
 //!
-//! - v2: flexible form
+//! Raises the number of a topic's partitions.
+//!
+//! - v2: flexible form (KIP-482)
+//! - v3: may be throttled (KIP-599)
 
 use riverrun_core_derive::Message;
 
@@ -30,6 +33,7 @@ pub struct CreatePartitionsAssignment {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 37, versions = "0-3", flexible = "2+")]
 pub struct CreatePartitionsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub results: Vec<CreatePartitionsTopicResult>,
 }

@@ -1,7 +1,12 @@
 //! CreateTopics: API key 19, versions 2-7, flexible from 5.
 //!
+//! Creates topics.
+//!
+//! - v4: partitions and replication factor may be left to the broker (KIP-464)
 //! - v5: response gains `topic_config_error_code`, `num_partitions`, `replication_factor`, `configs`; flexible form
-//! - v7: response gains `topic_id`
+//!   (KIP-482); the response describes the topic (KIP-525)
+//! - v6: may be throttled (KIP-599)
+//! - v7: response gains `topic_id`; topic ids (KIP-516)
 
 use riverrun_core_derive::Message;
 
@@ -44,6 +49,7 @@ pub struct CreatableTopicConfig {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 19, versions = "2-7", flexible = "5+")]
 pub struct CreateTopicsResponse {
+    /// How long the client should wait for the sake of a quota.
     #[kafka(versions = "2+", ignorable)]
     pub throttle_time_ms: i32,
     pub topics: Vec<CreatableTopicResult>,
@@ -75,8 +81,10 @@ pub struct CreatableTopicConfigs {
     pub value: Option<String>,
     #[kafka(versions = "5+")]
     pub read_only: bool,
+    /// 1: topic; 2: broker; 3: all brokers; 4: static; 5: default.
     #[kafka(versions = "5+", default = "-1", ignorable)]
     pub config_source: i8,
+    /// Whether the value is a secret, and so left out.
     #[kafka(versions = "5+")]
     pub is_sensitive: bool,
 }

@@ -1,6 +1,8 @@
 //! DeleteAcls: API key 31, versions 1-3, flexible from 2.
 //!
-//! - v2: flexible form
+//! Removes the access rules that match filters.
+//!
+//! - v2: flexible form (KIP-482)
 
 use riverrun_core_derive::Message;
 
@@ -23,6 +25,7 @@ pub struct DeleteAclsFilter {
     #[kafka(nullable = "0+")]
     pub host_filter: Option<String>,
     pub operation: i8,
+    /// 2: deny; 3: allow.
     pub permission_type: i8,
 }
 
@@ -30,6 +33,7 @@ pub struct DeleteAclsFilter {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 31, versions = "1-3", flexible = "2+")]
 pub struct DeleteAclsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub filter_results: Vec<DeleteAclsFilterResult>,
 }
@@ -49,10 +53,12 @@ pub struct DeleteAclsMatchingAcl {
     pub error_message: Option<String>,
     pub resource_type: i8,
     pub resource_name: String,
+    /// 3: the literal name; 4: names with this prefix.
     #[kafka(versions = "1+", default = "3")]
     pub pattern_type: i8,
     pub principal: String,
     pub host: String,
     pub operation: i8,
+    /// 2: deny; 3: allow.
     pub permission_type: i8,
 }

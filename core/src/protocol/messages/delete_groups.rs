@@ -1,6 +1,8 @@
 //! DeleteGroups: API key 42, versions 0-2, flexible from 2.
 //!
-//! - v2: flexible form
+//! Deletes groups that have no members.
+//!
+//! - v2: flexible form (KIP-482)
 
 use riverrun_core_derive::Message;
 
@@ -15,6 +17,7 @@ pub struct DeleteGroupsRequest {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 42, versions = "0-2", flexible = "2+")]
 pub struct DeleteGroupsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub results: Vec<DeletableGroupResult>,
 }

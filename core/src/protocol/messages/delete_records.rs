@@ -1,6 +1,8 @@
 //! DeleteRecords: API key 21, versions 0-2, flexible from 2.
 //!
-//! - v2: flexible form
+//! Moves the start of a partition's log forward; offset -1 stands for the high watermark.
+//!
+//! - v2: flexible form (KIP-482)
 
 use riverrun_core_derive::Message;
 
@@ -21,6 +23,7 @@ pub struct DeleteRecordsTopic {
 #[derive(Clone, Debug, PartialEq, Message)]
 pub struct DeleteRecordsPartition {
     pub partition_index: i32,
+    /// The new start; -1 for the high watermark.
     pub offset: i64,
 }
 
@@ -28,6 +31,7 @@ pub struct DeleteRecordsPartition {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 21, versions = "0-2", flexible = "2+")]
 pub struct DeleteRecordsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub topics: Vec<DeleteRecordsTopicResult>,
 }

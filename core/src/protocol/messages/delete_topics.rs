@@ -1,8 +1,10 @@
 //! DeleteTopics: API key 20, versions 1-6, flexible from 4.
 //!
-//! - v4: flexible form
-//! - v5: response gains `error_message`
-//! - v6: request gains `topics`; response gains `topic_id`
+//! Deletes topics, from version 6 by id as well as by name.
+//!
+//! - v4: flexible form (KIP-482)
+//! - v5: response gains `error_message`; error message (KIP-599)
+//! - v6: request gains `topics`; response gains `topic_id`; topic ids (KIP-516)
 
 use riverrun_core_derive::Message;
 
@@ -31,6 +33,7 @@ pub struct DeleteTopicState {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 20, versions = "1-6", flexible = "4+")]
 pub struct DeleteTopicsResponse {
+    /// How long the client should wait for the sake of a quota.
     #[kafka(versions = "1+", ignorable)]
     pub throttle_time_ms: i32,
     pub responses: Vec<DeletableTopicResult>,

@@ -1,6 +1,8 @@
 //! DescribeAcls: API key 29, versions 1-3, flexible from 2.
 //!
-//! - v2: flexible form
+//! Lists the access rules that match a filter.
+//!
+//! - v2: flexible form (KIP-482)
 
 use riverrun_core_derive::Message;
 
@@ -18,6 +20,7 @@ pub struct DescribeAclsRequest {
     #[kafka(nullable = "0+")]
     pub host_filter: Option<String>,
     pub operation: i8,
+    /// 2: deny; 3: allow.
     pub permission_type: i8,
 }
 
@@ -25,6 +28,7 @@ pub struct DescribeAclsRequest {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 29, versions = "1-3", flexible = "2+")]
 pub struct DescribeAclsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub error_code: i16,
     #[kafka(nullable = "0+")]
@@ -36,6 +40,7 @@ pub struct DescribeAclsResponse {
 pub struct DescribeAclsResource {
     pub resource_type: i8,
     pub resource_name: String,
+    /// 3: the literal name; 4: names with this prefix.
     #[kafka(versions = "1+", default = "3")]
     pub pattern_type: i8,
     pub acls: Vec<AclDescription>,
@@ -46,5 +51,6 @@ pub struct AclDescription {
     pub principal: String,
     pub host: String,
     pub operation: i8,
+    /// 2: deny; 3: allow.
     pub permission_type: i8,
 }

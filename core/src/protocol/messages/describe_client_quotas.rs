@@ -1,6 +1,8 @@
 //! DescribeClientQuotas: API key 48, versions 0-1, flexible from 1.
 //!
-//! - v1: flexible form
+//! Reads client quotas.
+//!
+//! - v1: flexible form (KIP-482)
 
 use riverrun_core_derive::Message;
 
@@ -24,6 +26,7 @@ pub struct ComponentData {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 48, versions = "0-1", flexible = "1+")]
 pub struct DescribeClientQuotasResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub error_code: i16,
     #[kafka(nullable = "0+")]

@@ -1,7 +1,10 @@
 //! DescribeConfigs: API key 32, versions 1-4, flexible from 4.
 //!
-//! - v3: request gains `include_documentation`; response gains `config_type`, `documentation`
-//! - v4: flexible form
+//! Reads the configuration of topics, brokers and other resources.
+//!
+//! - v3: request gains `include_documentation`; response gains `config_type`, `documentation`; documentation and type
+//!   (KIP-569)
+//! - v4: flexible form (KIP-482)
 
 use riverrun_core_derive::Message;
 
@@ -10,6 +13,7 @@ use riverrun_core_derive::Message;
 #[kafka(key = 32, versions = "1-4", flexible = "4+")]
 pub struct DescribeConfigsRequest {
     pub resources: Vec<DescribeConfigsResource>,
+    /// Whether to list all sources of a value, in order of precedence.
     #[kafka(versions = "1+")]
     pub include_synonyms: bool,
     #[kafka(versions = "3+")]
@@ -28,6 +32,7 @@ pub struct DescribeConfigsResource {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 32, versions = "1-4", flexible = "4+")]
 pub struct DescribeConfigsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub results: Vec<DescribeConfigsResult>,
 }
@@ -48,8 +53,10 @@ pub struct DescribeConfigsResourceResult {
     #[kafka(nullable = "0+")]
     pub value: Option<String>,
     pub read_only: bool,
+    /// 1: topic; 2: broker; 3: all brokers; 4: static; 5: default.
     #[kafka(versions = "1+", default = "-1", ignorable)]
     pub config_source: i8,
+    /// Whether the value is a secret, and so left out.
     pub is_sensitive: bool,
     #[kafka(versions = "1+", ignorable)]
     pub synonyms: Vec<DescribeConfigsSynonym>,

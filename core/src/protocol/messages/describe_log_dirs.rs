@@ -1,9 +1,11 @@
 //! DescribeLogDirs: API key 35, versions 1-5, flexible from 2.
 //!
-//! - v2: flexible form
+//! Tells how much lies in which log directory; null topics stand for all.
+//!
+//! - v2: flexible form (KIP-482)
 //! - v3: response gains `error_code`
-//! - v4: response gains `total_bytes`, `usable_bytes`
-//! - v5: response gains `is_cordoned`
+//! - v4: response gains `total_bytes`, `usable_bytes`; KIP-827
+//! - v5: response gains `is_cordoned`; cordoned directories (KIP-1066)
 
 use riverrun_core_derive::Message;
 
@@ -25,6 +27,7 @@ pub struct DescribableLogDirTopic {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 35, versions = "1-5", flexible = "2+")]
 pub struct DescribeLogDirsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     #[kafka(versions = "3+", ignorable)]
     pub error_code: i16,
@@ -54,6 +57,8 @@ pub struct DescribeLogDirsTopic {
 pub struct DescribeLogDirsPartition {
     pub partition_index: i32,
     pub partition_size: i64,
+    /// How far the copy is behind the high watermark.
     pub offset_lag: i64,
+    /// Whether this is a copy that will replace the current one when it has caught up.
     pub is_future_key: bool,
 }

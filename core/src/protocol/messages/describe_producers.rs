@@ -1,4 +1,6 @@
 //! DescribeProducers: API key 61, versions 0, flexible from 0.
+//!
+//! Tells which idempotent or transactional producers are active on partitions.
 
 use riverrun_core_derive::Message;
 
@@ -19,6 +21,7 @@ pub struct TopicRequest {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 61, versions = "0", flexible = "0+")]
 pub struct DescribeProducersResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub topics: Vec<TopicResponse>,
 }

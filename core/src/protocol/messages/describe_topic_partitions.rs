@@ -1,4 +1,6 @@
 //! DescribeTopicPartitions: API key 75, versions 0, flexible from 0.
+//!
+//! Like Metadata for topics, page by page (KIP-966).
 
 use riverrun_core_derive::Message;
 
@@ -30,6 +32,7 @@ pub struct Cursor {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 75, versions = "0", flexible = "0+")]
 pub struct DescribeTopicPartitionsResponse {
+    /// How long the client should wait for the sake of a quota.
     #[kafka(ignorable)]
     pub throttle_time_ms: i32,
     pub topics: Vec<DescribeTopicPartitionsResponseTopic>,
@@ -47,6 +50,7 @@ pub struct DescribeTopicPartitionsResponseTopic {
     #[kafka(ignorable)]
     pub is_internal: bool,
     pub partitions: Vec<DescribeTopicPartitionsResponsePartition>,
+    /// Bit set of what the client may do; `i32::MIN` if it was not asked for (KIP-430).
     #[kafka(default = "-2147483648")]
     pub topic_authorized_operations: i32,
 }
@@ -60,8 +64,10 @@ pub struct DescribeTopicPartitionsResponsePartition {
     pub leader_epoch: i32,
     pub replica_nodes: Vec<i32>,
     pub isr_nodes: Vec<i32>,
+    /// Replicas outside the in-sync set that have all committed records (KIP-966).
     #[kafka(nullable = "0+", default = "null")]
     pub eligible_leader_replicas: Option<Vec<i32>>,
+    /// Who was eligible when last known (KIP-966).
     #[kafka(nullable = "0+", default = "null")]
     pub last_known_elr: Option<Vec<i32>>,
     #[kafka(ignorable)]

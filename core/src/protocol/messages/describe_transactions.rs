@@ -1,4 +1,6 @@
 //! DescribeTransactions: API key 65, versions 0, flexible from 0.
+//!
+//! Describes transactions by their transactional id.
 
 use riverrun_core_derive::Message;
 
@@ -13,6 +15,7 @@ pub struct DescribeTransactionsRequest {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 65, versions = "0", flexible = "0+")]
 pub struct DescribeTransactionsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub transaction_states: Vec<TransactionState>,
 }

@@ -1,4 +1,6 @@
 //! DescribeUserScramCredentials: API key 50, versions 0, flexible from 0.
+//!
+//! Lists SCRAM credentials of users, without secrets; null users stand for all.
 
 use riverrun_core_derive::Message;
 
@@ -19,6 +21,7 @@ pub struct UserName {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 50, versions = "0", flexible = "0+")]
 pub struct DescribeUserScramCredentialsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub error_code: i16,
     #[kafka(nullable = "0+")]

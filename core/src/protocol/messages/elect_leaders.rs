@@ -1,7 +1,9 @@
 //! ElectLeaders: API key 43, versions 0-2, flexible from 2.
 //!
-//! - v1: request gains `election_type`; response gains `error_code`
-//! - v2: flexible form
+//! Elects leaders of partitions; null partitions stand for all.
+//!
+//! - v1: request gains `election_type`; response gains `error_code`; KIP-460
+//! - v2: flexible form (KIP-482)
 
 use riverrun_core_derive::Message;
 
@@ -9,6 +11,7 @@ use riverrun_core_derive::Message;
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 43, versions = "0-2", flexible = "2+")]
 pub struct ElectLeadersRequest {
+    /// 0: preferred leader; 1: unclean.
     #[kafka(versions = "1+")]
     pub election_type: i8,
     #[kafka(nullable = "0+")]
@@ -27,6 +30,7 @@ pub struct TopicPartitions {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 43, versions = "0-2", flexible = "2+")]
 pub struct ElectLeadersResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     #[kafka(versions = "1+")]
     pub error_code: i16,

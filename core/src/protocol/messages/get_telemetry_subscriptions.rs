@@ -1,4 +1,6 @@
 //! GetTelemetrySubscriptions: API key 71, versions 0, flexible from 0.
+//!
+//! Asks which client metrics the broker wants (KIP-714).
 
 use riverrun_core_derive::Message;
 
@@ -15,6 +17,7 @@ pub struct GetTelemetrySubscriptionsRequest {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 71, versions = "0", flexible = "0+")]
 pub struct GetTelemetrySubscriptionsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub error_code: i16,
     pub client_instance_id: Uuid,

@@ -1,6 +1,8 @@
 //! IncrementalAlterConfigs: API key 44, versions 0-1, flexible from 1.
 //!
-//! - v1: flexible form
+//! Sets, deletes, appends to or subtracts from single configuration values.
+//!
+//! - v1: flexible form (KIP-482)
 
 use riverrun_core_derive::Message;
 
@@ -22,6 +24,7 @@ pub struct AlterConfigsResource {
 #[derive(Clone, Debug, PartialEq, Message)]
 pub struct AlterableConfig {
     pub name: String,
+    /// 0: set; 1: delete; 2: append; 3: subtract.
     pub config_operation: i8,
     #[kafka(nullable = "0+")]
     pub value: Option<String>,
@@ -31,6 +34,7 @@ pub struct AlterableConfig {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 44, versions = "0-1", flexible = "1+")]
 pub struct IncrementalAlterConfigsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub responses: Vec<AlterConfigsResourceResponse>,
 }

@@ -1,6 +1,8 @@
 //! ListConfigResources: API key 74, versions 0-1, flexible from 0.
 //!
-//! - v1: request gains `resource_types`; response gains `resource_type`
+//! Lists the resources that have a dynamic configuration.
+//!
+//! - v1: request gains `resource_types`; response gains `resource_type`; KIP-1142
 
 use riverrun_core_derive::Message;
 
@@ -16,6 +18,7 @@ pub struct ListConfigResourcesRequest {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 74, versions = "0-1", flexible = "0+")]
 pub struct ListConfigResourcesResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub error_code: i16,
     pub config_resources: Vec<ConfigResource>,

@@ -1,9 +1,11 @@
 //! ListGroups: API key 16, versions 0-5, flexible from 3.
 //!
+//! Lists the groups this broker coordinates.
+//!
 //! - v1: response gains `throttle_time_ms`
-//! - v3: flexible form
-//! - v4: request gains `states_filter`; response gains `group_state`
-//! - v5: request gains `types_filter`; response gains `group_type`
+//! - v3: flexible form (KIP-482)
+//! - v4: request gains `states_filter`; response gains `group_state`; KIP-518
+//! - v5: request gains `types_filter`; response gains `group_type`; KIP-848
 
 use riverrun_core_derive::Message;
 
@@ -21,6 +23,7 @@ pub struct ListGroupsRequest {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 16, versions = "0-5", flexible = "3+")]
 pub struct ListGroupsResponse {
+    /// How long the client should wait for the sake of a quota.
     #[kafka(versions = "1+", ignorable)]
     pub throttle_time_ms: i32,
     pub error_code: i16,

@@ -1,4 +1,6 @@
 //! ListPartitionReassignments: API key 46, versions 0, flexible from 0.
+//!
+//! Lists partitions that are being moved.
 
 use riverrun_core_derive::Message;
 
@@ -22,6 +24,7 @@ pub struct ListPartitionReassignmentsTopics {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 46, versions = "0", flexible = "0+")]
 pub struct ListPartitionReassignmentsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub error_code: i16,
     #[kafka(nullable = "0+")]

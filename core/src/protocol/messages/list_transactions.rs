@@ -1,7 +1,9 @@
 //! ListTransactions: API key 66, versions 0-2, flexible from 0.
 //!
-//! - v1: request gains `duration_filter`
-//! - v2: request gains `transactional_id_pattern`
+//! Lists the transactions this broker coordinates.
+//!
+//! - v1: request gains `duration_filter`; KIP-994
+//! - v2: request gains `transactional_id_pattern`; KIP-1152
 
 use riverrun_core_derive::Message;
 
@@ -21,6 +23,7 @@ pub struct ListTransactionsRequest {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 66, versions = "0-2", flexible = "0+")]
 pub struct ListTransactionsResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub error_code: i16,
     pub unknown_state_filters: Vec<String>,

@@ -1,4 +1,6 @@
 //! OffsetDelete: API key 47, versions 0, never flexible.
+//!
+//! Deletes the stored offsets of a group. Never in flexible form.
 
 use riverrun_core_derive::Message;
 
@@ -26,6 +28,7 @@ pub struct OffsetDeleteRequestPartition {
 #[kafka(key = 47, versions = "0", flexible = "none")]
 pub struct OffsetDeleteResponse {
     pub error_code: i16,
+    /// How long the client should wait for the sake of a quota.
     #[kafka(ignorable)]
     pub throttle_time_ms: i32,
     pub topics: Vec<OffsetDeleteResponseTopic>,

@@ -1,7 +1,9 @@
 //! OffsetForLeaderEpoch: API key 23, versions 2-4, flexible from 4.
 //!
-//! - v3: request gains `replica_id`
-//! - v4: flexible form
+//! Finds where a leader epoch ends, so that a consumer or follower notices records that were cut off.
+//!
+//! - v3: request gains `replica_id`; replica id
+//! - v4: flexible form (KIP-482)
 
 use riverrun_core_derive::Message;
 
@@ -23,6 +25,7 @@ pub struct OffsetForLeaderTopic {
 #[derive(Clone, Debug, PartialEq, Message)]
 pub struct OffsetForLeaderPartition {
     pub partition: i32,
+    /// The leader epoch the client knows, for fencing; -1 if none (KIP-320).
     #[kafka(versions = "2+", default = "-1", ignorable)]
     pub current_leader_epoch: i32,
     pub leader_epoch: i32,
@@ -32,6 +35,7 @@ pub struct OffsetForLeaderPartition {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 23, versions = "2-4", flexible = "4+")]
 pub struct OffsetForLeaderEpochResponse {
+    /// How long the client should wait for the sake of a quota.
     #[kafka(versions = "2+", ignorable)]
     pub throttle_time_ms: i32,
     pub topics: Vec<OffsetForLeaderTopicResult>,

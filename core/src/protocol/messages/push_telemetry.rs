@@ -1,4 +1,6 @@
 //! PushTelemetry: API key 72, versions 0, flexible from 0.
+//!
+//! Sends client metrics (KIP-714).
 
 use bytes::Bytes;
 use riverrun_core_derive::Message;
@@ -20,6 +22,7 @@ pub struct PushTelemetryRequest {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 72, versions = "0", flexible = "0+")]
 pub struct PushTelemetryResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub error_code: i16,
 }

@@ -1,4 +1,6 @@
 //! SaslHandshake: API key 17, versions 0-1, never flexible.
+//!
+//! Chooses the SASL mechanism of a connection. After version 1 the tokens travel in SaslAuthenticate.
 
 use riverrun_core_derive::Message;
 

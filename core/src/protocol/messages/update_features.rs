@@ -1,6 +1,9 @@
 //! UpdateFeatures: API key 57, versions 0-2, flexible from 0.
 //!
-//! - v1: request gains `upgrade_type`, `validate_only`
+//! Raises or lowers the finalized levels of cluster features.
+//!
+//! - v1: request gains `upgrade_type`, `validate_only`; KIP-778
+//! - v2: one outcome for all (KIP-1022)
 
 use riverrun_core_derive::Message;
 
@@ -21,6 +24,7 @@ pub struct FeatureUpdateKey {
     pub max_version_level: i16,
     #[kafka(versions = "0")]
     pub allow_downgrade: bool,
+    /// 1: upgrade; 2: safe downgrade; 3: unsafe downgrade.
     #[kafka(versions = "1+", default = "1")]
     pub upgrade_type: i8,
 }
@@ -29,6 +33,7 @@ pub struct FeatureUpdateKey {
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 57, versions = "0-2", flexible = "0+")]
 pub struct UpdateFeaturesResponse {
+    /// How long the client should wait for the sake of a quota.
     pub throttle_time_ms: i32,
     pub error_code: i16,
     #[kafka(nullable = "0+")]

@@ -1,6 +1,8 @@
 //! WriteTxnMarkers: API key 27, versions 1-2, flexible from 1.
 //!
-//! - v2: request gains `transaction_version`
+//! Makes partitions write the marker that ends a transaction. Sent by the transaction coordinator, not by clients.
+//!
+//! - v2: request gains `transaction_version`; KIP-1228
 
 use riverrun_core_derive::Message;
 
@@ -15,6 +17,7 @@ pub struct WriteTxnMarkersRequest {
 pub struct WritableTxnMarker {
     pub producer_id: i64,
     pub producer_epoch: i16,
+    /// Whether to commit.
     pub transaction_result: bool,
     pub topics: Vec<WritableTxnMarkerTopic>,
     pub coordinator_epoch: i32,

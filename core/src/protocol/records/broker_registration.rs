@@ -4,7 +4,7 @@ use riverrun_core_derive::Message;
 
 use crate::Uuid;
 
-/// The record.
+/// Registers a broker, or registers it anew.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 0, versions = "0-4", flexible = "0+")]
 pub struct RegisterBrokerRecord {
@@ -42,7 +42,7 @@ pub struct BrokerFeature {
     pub max_supported_version: i16,
 }
 
-/// The record.
+/// Removes a broker's registration.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 1, versions = "0", flexible = "0+")]
 pub struct UnregisterBrokerRecord {
@@ -50,7 +50,7 @@ pub struct UnregisterBrokerRecord {
     pub broker_epoch: i64,
 }
 
-/// The record.
+/// Changes those fields of a registration that are present.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 17, versions = "0-3", flexible = "0+")]
 pub struct BrokerRegistrationChangeRecord {

@@ -2,7 +2,7 @@
 
 use riverrun_core_derive::Message;
 
-/// The record.
+/// Sets a value, or clears it if null.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 4, versions = "0", flexible = "0+")]
 pub struct ConfigRecord {

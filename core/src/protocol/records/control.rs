@@ -2,7 +2,7 @@
 
 use riverrun_core_derive::Message;
 
-/// The record.
+/// The value of an end marker.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(versions = "0", flexible = "none")]
 pub struct EndTxnMarker {

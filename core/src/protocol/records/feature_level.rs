@@ -2,7 +2,7 @@
 
 use riverrun_core_derive::Message;
 
-/// The record.
+/// Fixes a feature's level.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 12, versions = "0", flexible = "0+")]
 pub struct FeatureLevelRecord {

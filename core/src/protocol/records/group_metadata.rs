@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use riverrun_core_derive::Message;
 
-/// The record.
+/// Which group.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 2, versions = "0", flexible = "none")]
 pub struct GroupMetadataKey {
@@ -11,7 +11,7 @@ pub struct GroupMetadataKey {
     pub group: String,
 }
 
-/// The record.
+/// A generation of the group, with all members; a record without value deletes the group.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 2, versions = "0-4", flexible = "4+")]
 pub struct GroupMetadataValue {
@@ -29,6 +29,7 @@ pub struct GroupMetadataValue {
 #[derive(Clone, Debug, PartialEq, Message)]
 pub struct MemberMetadata {
     pub member_id: String,
+    /// The name of a static member (KIP-345).
     #[kafka(versions = "3+", nullable = "3+", default = "null", ignorable)]
     pub group_instance_id: Option<String>,
     pub client_id: String,

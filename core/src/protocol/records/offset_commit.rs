@@ -5,7 +5,7 @@ use riverrun_core_derive::Message;
 
 use crate::Uuid;
 
-/// The record.
+/// Which offset: group, topic and partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 1, versions = "0", flexible = "none")]
 pub struct OffsetCommitKey {
@@ -17,7 +17,7 @@ pub struct OffsetCommitKey {
     pub partition: i32,
 }
 
-/// The record.
+/// The committed offset; a record without value deletes it.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 1, versions = "0-4", flexible = "4+")]
 pub struct OffsetCommitValue {

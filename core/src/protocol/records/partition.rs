@@ -4,7 +4,7 @@ use riverrun_core_derive::Message;
 
 use crate::Uuid;
 
-/// The record.
+/// States a partition whole.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 3, versions = "0-2", flexible = "0+")]
 pub struct PartitionRecord {
@@ -17,6 +17,7 @@ pub struct PartitionRecord {
     pub adding_replicas: Vec<i32>,
     #[kafka(default = "-1")]
     pub leader: i32,
+    /// 1 while the leader recovers from an unclean election.
     #[kafka(tagged = "0+", tag = 0)]
     pub leader_recovery_state: i8,
     #[kafka(default = "-1")]
@@ -25,13 +26,15 @@ pub struct PartitionRecord {
     pub partition_epoch: i32,
     #[kafka(versions = "1+")]
     pub directories: Vec<Uuid>,
+    /// Replicas outside the in-sync set that have all committed records (KIP-966).
     #[kafka(versions = "2+", nullable = "2+", tagged = "2+", tag = 1, default = "null")]
     pub eligible_leader_replicas: Option<Vec<i32>>,
+    /// Who was eligible when last known (KIP-966).
     #[kafka(versions = "2+", nullable = "2+", tagged = "2+", tag = 2, default = "null")]
     pub last_known_elr: Option<Vec<i32>>,
 }
 
-/// The record.
+/// Changes those fields of a partition that are present.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 5, versions = "0-2", flexible = "0+")]
 pub struct PartitionChangeRecord {
@@ -40,6 +43,7 @@ pub struct PartitionChangeRecord {
     pub topic_id: Uuid,
     #[kafka(nullable = "0+", tagged = "0+", tag = 0, default = "null")]
     pub isr: Option<Vec<i32>>,
+    /// -1 for no leader, -2 for unchanged.
     #[kafka(tagged = "0+", tag = 1, default = "-2")]
     pub leader: i32,
     #[kafka(nullable = "0+", tagged = "0+", tag = 2, default = "null")]
@@ -48,12 +52,15 @@ pub struct PartitionChangeRecord {
     pub removing_replicas: Option<Vec<i32>>,
     #[kafka(nullable = "0+", tagged = "0+", tag = 4, default = "null")]
     pub adding_replicas: Option<Vec<i32>>,
+    /// 1 while the leader recovers from an unclean election.
     #[kafka(tagged = "0+", tag = 5, default = "-1")]
     pub leader_recovery_state: i8,
     #[kafka(versions = "1+", nullable = "1+", tagged = "1+", tag = 8, default = "null")]
     pub directories: Option<Vec<Uuid>>,
+    /// Replicas outside the in-sync set that have all committed records (KIP-966).
     #[kafka(versions = "2+", nullable = "2+", tagged = "2+", tag = 6, default = "null")]
     pub eligible_leader_replicas: Option<Vec<i32>>,
+    /// Who was eligible when last known (KIP-966).
     #[kafka(versions = "2+", nullable = "2+", tagged = "2+", tag = 7, default = "null")]
     pub last_known_elr: Option<Vec<i32>>,
 }

@@ -2,7 +2,7 @@
 
 use riverrun_core_derive::Message;
 
-/// The record.
+/// Hands out the ids below `next_producer_id`.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 15, versions = "0", flexible = "0+")]
 pub struct ProducerIdsRecord {

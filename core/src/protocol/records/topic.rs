@@ -4,7 +4,7 @@ use riverrun_core_derive::Message;
 
 use crate::Uuid;
 
-/// The record.
+/// Creates a topic.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 2, versions = "0", flexible = "0+")]
 pub struct TopicRecord {
@@ -12,7 +12,7 @@ pub struct TopicRecord {
     pub topic_id: Uuid,
 }
 
-/// The record.
+/// Removes a topic and its partitions.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 9, versions = "0", flexible = "0+")]
 pub struct RemoveTopicRecord {

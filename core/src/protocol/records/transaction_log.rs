@@ -2,7 +2,7 @@
 
 use riverrun_core_derive::Message;
 
-/// The record.
+/// Which transactional id.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 0, versions = "0", flexible = "none")]
 pub struct TransactionLogKey {
@@ -10,7 +10,7 @@ pub struct TransactionLogKey {
     pub transactional_id: String,
 }
 
-/// The record.
+/// The state of its current transaction.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[kafka(key = 0, versions = "0-1", flexible = "1+")]
 pub struct TransactionLogValue {
@@ -23,6 +23,7 @@ pub struct TransactionLogValue {
     #[kafka(versions = "1+", tagged = "1+", tag = 3, default = "-1")]
     pub next_producer_epoch: i16,
     pub transaction_timeout_ms: i32,
+    /// 0 empty, 1 ongoing, 2 prepare commit, 3 prepare abort, 4 complete commit, 5 complete abort, 6 dead, 7 prepare epoch fence.
     pub transaction_status: i8,
     #[kafka(nullable = "0+")]
     pub transaction_partitions: Option<Vec<PartitionsSchema>>,
