@@ -40,6 +40,7 @@ mod engine;
 mod error;
 mod metrics;
 mod record;
+mod runtime;
 pub mod serde;
 mod store;
 mod topology;

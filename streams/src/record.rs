@@ -7,10 +7,13 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
+/// Name and value.
+type Header = (Arc<str>, Option<Bytes>);
+
 /// A record's headers: ordered, duplicates allowed, cheap to clone (an operator that yields many records from one
 /// shares them).
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Headers(Option<Arc<[(Arc<str>, Option<Bytes>)]>>);
+pub struct Headers(Option<Arc<[Header]>>);
 
 impl Headers {
     /// No headers.

@@ -1,4 +1,5 @@
 //! Records, tables and errors outside windows, rule by rule.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use riverrun_streams::{DriverError, ProcessError, TopologyError, prelude::*};
 
@@ -237,14 +238,14 @@ Topologies:
     Source: KSTREAM-SOURCE-0000000000 (topics: [lines])
       --> KSTREAM-FLATMAPVALUES-0000000001
     Processor: KSTREAM-FLATMAPVALUES-0000000001 (stores: [])
-      --> KSTREAM-KEY-SELECT-0000000002
+      --> by-word
       <-- KSTREAM-SOURCE-0000000000
-    Processor: KSTREAM-KEY-SELECT-0000000002 (stores: [])
+    Processor: by-word (stores: [])
       --> by-word-repartition-filter
       <-- KSTREAM-FLATMAPVALUES-0000000001
     Processor: by-word-repartition-filter (stores: [])
       --> by-word-repartition-sink
-      <-- KSTREAM-KEY-SELECT-0000000002
+      <-- by-word
     Sink: by-word-repartition-sink (topic: by-word-repartition)
       <-- by-word-repartition-filter
 

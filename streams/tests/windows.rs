@@ -1,5 +1,6 @@
 //! Windowed aggregation, rule by rule: bounds, lateness, emission, restart. Every bound is tried one millisecond to
 //! each side.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 

@@ -77,7 +77,8 @@ impl TestDriver {
         self.state.borrow_mut().send(batches.into_iter().flat_map(|batch| batch.0).collect())
     }
 
-    /// Where to read what was written to a topic.
+    /// Where to read what was written to a topic, which may be an internal one: `<app>-<name>-repartition`,
+    /// `<app>-<store>-changelog`.
     pub fn output<K, V, KS, VS>(&self, topic: &str, serdes: (KS, VS)) -> TestOutput<K, V, KS, VS>
     where
         KS: Serde<K>,

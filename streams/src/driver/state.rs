@@ -11,7 +11,7 @@ use crate::{
     engine::{Task, TaskId},
     error::DriverError,
     metrics::Metrics,
-    record::{Output, RawRecord},
+    record::{Headers, Output, RawRecord},
     store::{ChangelogRecord, EncodedEntry},
     topology::{Topology, changelog_topic},
     window::millis,
@@ -25,8 +25,9 @@ pub(super) struct State {
     readers: HashMap<Arc<str>, usize>,
     /// Next offset of every topic written or sent to.
     ends: HashMap<Arc<str>, i64>,
-    /// What was written, by topic, until a test drains it.
+    /// What was written, by topic, until a test drains it; changelogs as well.
     outputs: BTreeMap<Arc<str>, VecDeque<Output>>,
+    /// What stores are rebuilt from, by store.
     changelogs: BTreeMap<Arc<str>, Vec<ChangelogRecord>>,
     /// Metadata of the last commit, by task and topic.
     committed: HashMap<(usize, Arc<str>), String>,
@@ -87,10 +88,7 @@ impl State {
     }
 
     pub(super) fn produced_topics(&self) -> Vec<String> {
-        let changelogs = self.changelogs.keys().map(|store| changelog_topic(self.topology.app_id(), store));
-        let mut topics: Vec<_> = self.outputs.keys().cloned().chain(changelogs).map(|t| t.to_string()).collect();
-        topics.sort();
-        topics
+        self.outputs.keys().map(|topic| topic.to_string()).collect()
     }
 
     fn reader(&self, topic: &str) -> Result<usize, DriverError> {
@@ -143,8 +141,15 @@ impl State {
 
     fn commit(&mut self) -> Result<(), DriverError> {
         for (id, task) in self.tasks.iter_mut().enumerate() {
-            let changelogs = &mut self.changelogs;
-            task.drain_changelogs(&mut |store, record| changelogs.entry(store.clone()).or_default().push(record))?;
+            let (changelogs, outputs, app_id) = (&mut self.changelogs, &mut self.outputs, self.topology.app_id());
+            task.drain_changelogs(&mut |store, record| {
+                let topic = changelog_topic(app_id, store);
+                let ChangelogRecord { key, value, timestamp } = record.clone();
+                let (key, headers) = (Some(key), Headers::new());
+                let output = Output { topic: topic.clone(), key, value, timestamp, headers, partition_key: None };
+                outputs.entry(topic).or_default().push_back(output);
+                changelogs.entry(store.clone()).or_default().push(record);
+            })?;
             for offset in task.committable() {
                 self.committed.insert((id, offset.topic), offset.metadata);
             }

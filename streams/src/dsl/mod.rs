@@ -38,17 +38,10 @@ impl Scope {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a processor with a generated name below `parent`.
-    fn processor(&self, prefix: &str, parent: usize) -> usize {
-        let mut graph = self.graph();
-        let name = graph.generate_name(prefix);
-        graph.add_node(name, Role::Processor { stores: Vec::new() }, &[parent])
-    }
-
     /// Adds a processor below `parent`, and the outlet of its results. `make` builds it for a task.
     fn operator<K, V, K2, V2>(
         &self,
-        prefix: &str,
+        name: Arc<str>,
         parent: &Outlet<K, V>,
         mut make: impl FnMut(Next<K2, V2>, &mut Instantiation) -> Next<K, V> + Send + 'static,
     ) -> Outlet<K2, V2>
@@ -58,7 +51,8 @@ impl Scope {
         K2: Send + 'static,
         V2: Send + 'static,
     {
-        let outlet = Outlet::new(self.processor(prefix, parent.node()));
+        let node = self.graph().add_node(name, Role::Processor { stores: Vec::new() }, &[parent.node()]);
+        let outlet = Outlet::new(node);
         let below = outlet.clone();
         parent.attach(move |into| {
             let next = below.instantiate(into);

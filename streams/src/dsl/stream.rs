@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{KGroupedStream, OnError, Scope, Split};
 use crate::{
-    engine::{Context, InPlace, MergePoint, Outlet, Sink, SourceSettings, Transform},
+    engine::{Context, InPlace, MergePoint, Next, Outlet, Sink, SourceSettings, Transform},
     error::TopologyError,
     record::{Batch, Record},
     serde::Serde,
@@ -59,8 +59,18 @@ impl<K: Send + 'static, V: Send + 'static> KStream<K, V> {
         V2: Send + 'static,
         F: FnMut(&mut Batch<K, V>, &mut Batch<K2, V2>) + Clone + Send + 'static,
     {
-        let make = move |next, _: &mut _| -> crate::engine::Next<K, V> { Box::new(Transform::new(f.clone(), next)) };
-        let outlet = self.scope.operator(prefix, &self.outlet, make);
+        let name = self.scope.graph().generate_name(prefix);
+        self.transform_named(name, key_changed, f)
+    }
+
+    fn transform_named<K2, V2, F>(self, name: Arc<str>, key_changed: bool, f: F) -> KStream<K2, V2>
+    where
+        K2: Send + 'static,
+        V2: Send + 'static,
+        F: FnMut(&mut Batch<K, V>, &mut Batch<K2, V2>) + Clone + Send + 'static,
+    {
+        let make = move |next, _: &mut _| -> Next<K, V> { Box::new(Transform::new(f.clone(), next)) };
+        let outlet = self.scope.operator(name, &self.outlet, make);
         KStream::new(self.scope, outlet, self.key_changed || key_changed)
     }
 
@@ -68,8 +78,9 @@ impl<K: Send + 'static, V: Send + 'static> KStream<K, V> {
     where
         F: FnMut(&mut Batch<K, V>, &mut Context) + Clone + Send + 'static,
     {
-        let make = move |next, _: &mut _| -> crate::engine::Next<K, V> { Box::new(InPlace::new(f.clone(), next)) };
-        let outlet = self.scope.operator(prefix, &self.outlet, make);
+        let name = self.scope.graph().generate_name(prefix);
+        let make = move |next, _: &mut _| -> Next<K, V> { Box::new(InPlace::new(f.clone(), next)) };
+        let outlet = self.scope.operator(name, &self.outlet, make);
         KStream::new(self.scope, outlet, self.key_changed)
     }
 
@@ -313,15 +324,16 @@ impl<K: Send + 'static, V: Send + 'static> KStream<K, V> {
         K2: Send + 'static,
         F: FnMut(&K, &V) -> K2 + Clone + Send + 'static,
     {
-        self.rekey(f)
+        let name = self.scope.graph().generate_name("KSTREAM-KEY-SELECT");
+        self.rekey(name, f)
     }
 
-    fn rekey<K2, F>(self, mut f: F) -> KStream<K2, V>
+    fn rekey<K2, F>(self, name: Arc<str>, mut f: F) -> KStream<K2, V>
     where
         K2: Send + 'static,
         F: FnMut(&K, &V) -> K2 + Clone + Send + 'static,
     {
-        self.transform("KSTREAM-KEY-SELECT", true, move |batch, out| {
+        self.transform_named(name, true, move |batch, out| {
             let mut with = |key: K, value: V| (f(&key, &value), value);
             out.extend(batch.drain(..).map(|record| record.with(&mut with)));
         })
@@ -434,7 +446,9 @@ impl<K: Send + 'static, V: Send + 'static> KStream<K, V> {
         KS: Serde<K2>,
         VS: Serde<V>,
     {
-        self.rekey(f).group_by_key(name, serdes)
+        // Kafka burns a number for the operator, then gives it the group's name.
+        self.scope.graph().generate_name("");
+        self.rekey(name.into(), f).group_by_key(name, serdes)
     }
 
     /// Groups by the key the records have. Only if an operator before may have changed it do they travel through the

@@ -47,8 +47,9 @@ impl<K: Send + 'static, V: Send + 'static> KTable<K, V> {
     /// # assert!(b.build().is_ok());
     /// ```
     pub fn to_stream(self) -> KStream<K, Option<V>> {
+        let name = self.scope.graph().generate_name("KTABLE-TOSTREAM");
         let make = |next, _: &mut _| -> Next<K, Option<V>> { next };
-        let outlet = self.scope.operator("KTABLE-TOSTREAM", &self.changes, make);
+        let outlet = self.scope.operator(name, &self.changes, make);
         KStream::new(self.scope, outlet, false)
     }
 
@@ -75,8 +76,9 @@ impl<K: Send + 'static, V: Send + 'static> KTable<K, V> {
             };
             out.extend(batch.drain(..).map(|record| record.with(&mut with)));
         };
+        let name = self.scope.graph().generate_name("KTABLE-MAPVALUES");
         let make = move |next, _: &mut _| -> Next<K, Option<V>> { Box::new(Transform::new(f.clone(), next)) };
-        let changes = self.scope.operator("KTABLE-MAPVALUES", &self.changes, make);
+        let changes = self.scope.operator(name, &self.changes, make);
         KTable::new(self.scope, changes)
     }
 
@@ -101,8 +103,9 @@ impl<K: Send + 'static, V: Send + 'static> KTable<K, V> {
                 record.value = record.value.take().filter(|value| f(&record.key, value));
             }
         };
+        let name = self.scope.graph().generate_name("KTABLE-FILTER");
         let make = move |next, _: &mut _| -> Next<K, Option<V>> { Box::new(InPlace::new(f.clone(), next)) };
-        let changes = self.scope.operator("KTABLE-FILTER", &self.changes, make);
+        let changes = self.scope.operator(name, &self.changes, make);
         KTable::new(self.scope, changes)
     }
 }

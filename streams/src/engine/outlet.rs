@@ -114,7 +114,7 @@ struct Several<K, V> {
 }
 
 impl<K: Clone + Send, V: Clone + Send> Several<K, V> {
-    fn to_all(&mut self, batch: &mut Batch<K, V>, cx: &mut Context) -> Result<(), ProcessError> {
+    fn push_to_all(&mut self, batch: &mut Batch<K, V>, cx: &mut Context) -> Result<(), ProcessError> {
         let Some((last, others)) = self.children.split_last_mut() else { return Ok(()) };
         for child in others {
             self.copy.clear();
@@ -128,13 +128,13 @@ impl<K: Clone + Send, V: Clone + Send> Several<K, V> {
 impl<K: Clone + Send, V: Clone + Send> Push<K, V> for Several<K, V> {
     fn push(&mut self, batch: &mut Batch<K, V>, cx: &mut Context) -> Result<(), ProcessError> {
         if !self.by_record {
-            return self.to_all(batch, cx);
+            return self.push_to_all(batch, cx);
         }
         let mut single = Vec::with_capacity(1);
         for record in batch.drain(..) {
             single.clear();
             single.push(record);
-            self.to_all(&mut single, cx)?;
+            self.push_to_all(&mut single, cx)?;
         }
         Ok(())
     }

@@ -1,0 +1,3 @@
+//! Runs a topology against a cluster.
+mod assignor;
+mod plan;
