@@ -1,5 +1,6 @@
 //! The protocol codec, held against every message at every version.
 
+mod golden;
 mod hostile;
 mod roundtrip;
 mod sample;
