@@ -6,6 +6,7 @@
 //! production, in unit tests under virtual time and in a seeded simulation.
 
 pub mod group;
+pub mod log;
 pub mod protocol;
 pub mod record;
 

@@ -1,0 +1,57 @@
+//! The partitioned log: batches of records in segment files, in Kafka's layout.
+//!
+//! ```text
+//! <data dir>/meta.properties                         whose directory this is
+//!            .lock  .kafka_cleanshutdown             one process at a time; did it stop cleanly
+//!            recovery-point-offset-checkpoint        what was synced, by partition
+//!            log-start-offset-checkpoint             what DeleteRecords removed, by partition
+//!            <topic>-<partition>/
+//!                partition.metadata                  the topic's id
+//!                leader-epoch-checkpoint             which epoch began where
+//!                <base offset>.log                   the batches: the only truth
+//!                <base offset>.index  .timeindex     derived: where an offset, where a time is
+//!                <base offset>.snapshot              derived: the producers before that offset
+//! ```
+//!
+//! A [`Log`] is one partition. It is synchronous, has one owner, knows no clock and no thread: time comes in as an
+//! argument, the disk through [`Vfs`]. Durable write is two steps with two names: [`Log::append`] puts a batch into the
+//! page cache, a [`FlushTicket`] makes it durable, from any thread, without the log being held.
+//!
+//! Invariants (the numbers are those the tests name): log start ≤ high watermark ≤ log end (L6); opening yields a
+//! batch-aligned prefix of what was written that contains all that was synced, and opening again changes nothing (L7);
+//! indexes and snapshots can be deleted without changing an answer (L8); a damaged batch is a torn tail or an error,
+//! never silently the end of the log (L9).
+//!
+//! Compaction is not here yet; `cleanup.policy=compact` is accepted, keys are required, and nothing is removed.
+#![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
+
+mod append;
+mod checkpoint;
+mod config;
+mod directory;
+mod epochs;
+mod error;
+mod flush;
+mod index;
+mod producers;
+mod recovery;
+mod retention;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod vfs;
+
+#[path = "log.rs"]
+mod partition_log;
+
+pub use append::AppendOrigin;
+pub use checkpoint::{CheckpointError, read_offsets, read_topic_id, write_offsets, write_topic_id};
+pub use config::{CleanupPolicy, ConfigEntry, ConfigError, ConfigType, Durability, LogConfig, MessageTimestampType};
+pub use directory::{DirectoryError, DirectoryIdentity, LogDirectory};
+pub use epochs::LeaderEpochs;
+pub use error::{AppendError, OpenError, ReadError, StorageError};
+pub use flush::FlushTicket;
+pub use partition_log::{AppendInfo, Log, LogOptions, OffsetTime, ReadInfo};
+pub use producers::ProducerError;
+pub use recovery::Recovery;
+pub use vfs::{Fault, OsVfs, SimulatedVfs, Vfs, VfsFile};

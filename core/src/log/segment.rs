@@ -1,0 +1,316 @@
+//! One segment: a file of batches that begins at a base offset, with its indexes. It appends, finds positions and reads
+//! whole batches; it knows nothing of offsets' meaning beyond its own range.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    index::SegmentIndex,
+    vfs::{self, Vfs, VfsFile},
+};
+use crate::record::{BatchHeader, HEADER_LEN};
+
+/// How much is read at once when headers are walked.
+const WALK_CHUNK: usize = 64 * 1024;
+
+/// The name of a segment's file: its base offset with 20 digits, and what it holds.
+pub(super) fn file_name(base_offset: i64, suffix: &str) -> String {
+    format!("{base_offset:020}.{suffix}")
+}
+
+/// A segment. Its log file is opened when first needed, its indexes are loaded when first searched.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) base_offset: i64,
+    /// The offset after its last record.
+    pub(super) next_offset: i64,
+    /// Bytes of whole batches in the file.
+    pub(super) size: u64,
+    /// Largest timestamp, -1 if there is none, and an offset that has it.
+    pub(super) max_timestamp: (i64, i64),
+    /// Timestamp of the first batch, -1 while empty.
+    pub(super) first_timestamp: i64,
+    /// Whether the log file has bytes, or the folder a name, that were not synced.
+    pub(super) dirty: bool,
+    folder: PathBuf,
+    file: Option<Arc<dyn VfsFile>>,
+    index: Option<SegmentIndex>,
+    bytes_since_index: u64,
+}
+
+/// A batch's place in a segment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placed {
+    pub(super) header: BatchHeader,
+    pub(super) position: u64,
+}
+
+impl Segment {
+    /// A new, empty segment that grows.
+    pub(super) fn create(vfs: &dyn Vfs, folder: &Path, base_offset: i64) -> io::Result<Self> {
+        let file = vfs.create(&folder.join(file_name(base_offset, "log")))?;
+        file.truncate(0)?;
+        Ok(Self {
+            file: Some(file),
+            index: Some(SegmentIndex::default()),
+            dirty: true,
+            ..Self::closed(folder, base_offset, base_offset, 0)
+        })
+    }
+
+    /// A segment as found on disk, neither opened nor indexed yet.
+    pub(super) fn closed(folder: &Path, base_offset: i64, next_offset: i64, size: u64) -> Self {
+        Self {
+            base_offset,
+            next_offset,
+            size,
+            max_timestamp: (-1, base_offset),
+            first_timestamp: -1,
+            dirty: false,
+            folder: folder.to_owned(),
+            file: None,
+            index: None,
+            bytes_since_index: 0,
+        }
+    }
+
+    pub(super) fn path(&self, suffix: &str) -> PathBuf {
+        self.folder.join(file_name(self.base_offset, suffix))
+    }
+
+    pub(super) fn file(&mut self, vfs: &dyn Vfs) -> io::Result<Arc<dyn VfsFile>> {
+        if let Some(file) = &self.file {
+            return Ok(Arc::clone(file));
+        }
+        let file = vfs.open(&self.path("log"))?;
+        self.file = Some(Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// Takes a batch in that stands at `position`, in memory only: counters and index.
+    pub(super) fn note(&mut self, header: &BatchHeader, position: u64, index_interval: u64) {
+        let size = header.size_in_bytes() as u64;
+        if self.first_timestamp < 0 {
+            self.first_timestamp = header.max_timestamp;
+        }
+        if header.max_timestamp > self.max_timestamp.0 {
+            self.max_timestamp = (header.max_timestamp, header.last_offset());
+        }
+        self.next_offset = header.next_offset();
+        self.size = position + size;
+        if self.bytes_since_index > index_interval {
+            let (time, offset) = (self.max_timestamp.0, self.relative(self.max_timestamp.1));
+            let entry = (self.relative(header.last_offset()), u32::try_from(position));
+            if let (Some(index), (last, Ok(position))) = (&mut self.index, entry) {
+                index.push_offset(last, position);
+                index.push_time(time, offset);
+            }
+            self.bytes_since_index = 0;
+        }
+        self.bytes_since_index += size;
+    }
+
+    /// Starts noting from nothing, for a segment that is walked to find out what it holds.
+    pub(super) fn reset(&mut self) {
+        self.index = Some(SegmentIndex::default());
+        (self.size, self.next_offset, self.bytes_since_index) = (0, self.base_offset, 0);
+        (self.max_timestamp, self.first_timestamp) = ((-1, self.base_offset), -1);
+    }
+
+    /// Offsets count from the base in the indexes; a segment never spans more than 2³¹ of them.
+    fn relative(&self, offset: i64) -> u32 {
+        u32::try_from(offset - self.base_offset).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a batch that ends at `last_offset` still fits the indexes.
+    pub(super) fn can_hold(&self, last_offset: i64) -> bool {
+        last_offset - self.base_offset <= i64::from(i32::MAX)
+    }
+
+    /// Bytes of the larger index.
+    pub(super) fn index_bytes(&self) -> usize {
+        self.index.as_ref().map_or(0, SegmentIndex::size_in_bytes)
+    }
+
+    /// Writes the indexes of a segment that will not grow any more. Returns their files, for them to be synced.
+    pub(super) fn write_index(&mut self, vfs: &dyn Vfs) -> io::Result<Vec<Arc<dyn VfsFile>>> {
+        let (time, offset) = (self.max_timestamp.0, self.relative(self.max_timestamp.1));
+        let Some(index) = &mut self.index else { return Ok(Vec::new()) };
+        index.push_time(time, offset);
+        let contents = [("index", index.encode_offsets()), ("timeindex", index.encode_times())];
+        let mut files = Vec::new();
+        for (suffix, bytes) in contents {
+            let file = vfs.create(&self.path(suffix))?;
+            file.truncate(0)?;
+            file.write_at(0, &bytes)?;
+            files.push(file);
+        }
+        Ok(files)
+    }
+
+    /// Loads the indexes from their files; false if they are missing or cannot be right, and the segment must be walked.
+    pub(super) fn load_index(&mut self, vfs: &dyn Vfs) -> io::Result<bool> {
+        if self.index.is_some() {
+            return Ok(true);
+        }
+        let mut contents = Vec::new();
+        for suffix in ["index", "timeindex"] {
+            match vfs::read(vfs, &self.path(suffix)) {
+                Ok(bytes) => contents.push(bytes),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        let [offsets, times] = contents.as_slice() else { return Ok(false) };
+        let Some(index) = SegmentIndex::decode(offsets, times, self.size) else { return Ok(false) };
+        if let Some((timestamp, offset)) = index.last_time() {
+            self.max_timestamp = (timestamp, self.base_offset + i64::from(offset));
+        }
+        self.index = Some(index);
+        Ok(true)
+    }
+
+    /// The first batch whose last offset is `offset` or more, if the segment has it.
+    pub(super) fn find(&mut self, vfs: &dyn Vfs, offset: i64) -> io::Result<Option<Placed>> {
+        let relative = self.relative(offset.max(self.base_offset));
+        let from = self.index.as_ref().map_or(0, |index| index.position_for(relative));
+        let mut walk = self.walk(vfs, u64::from(from))?;
+        while let Some(placed) = walk.next_batch()? {
+            if placed.header.last_offset() >= offset {
+                return Ok(Some(placed));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first batch with a timestamp of `timestamp` or later.
+    pub(super) fn find_time(&mut self, vfs: &dyn Vfs, timestamp: i64) -> io::Result<Option<Placed>> {
+        if self.max_timestamp.0 < timestamp {
+            return Ok(None);
+        }
+        let from = self.index.as_ref().map_or(0, |index| index.position_for(index.offset_for_time(timestamp)));
+        let mut walk = self.walk(vfs, u64::from(from))?;
+        while let Some(placed) = walk.next_batch()? {
+            if placed.header.max_timestamp >= timestamp {
+                return Ok(Some(placed));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Walks the headers of the batches from `position` on, which must be a batch's.
+    pub(super) fn walk(&mut self, vfs: &dyn Vfs, position: u64) -> io::Result<Walk> {
+        Ok(Walk { file: self.file(vfs)?, end: self.size, position, chunk: Vec::new(), chunk_at: 0 })
+    }
+
+    /// Reads whole batches from `position` on: as many as fit in `max_bytes`, ending before offset `up_to`, and the first
+    /// in any case if `at_least_one`.
+    pub(super) fn read(
+        &mut self,
+        vfs: &dyn Vfs,
+        position: u64,
+        max_bytes: usize,
+        up_to: i64,
+        at_least_one: bool,
+    ) -> io::Result<Bytes> {
+        let file = self.file(vfs)?;
+        let available = self.size.saturating_sub(position);
+        let mut wanted = usize::try_from(available).unwrap_or(usize::MAX).min(max_bytes.max(HEADER_LEN));
+        loop {
+            let asked = wanted;
+            let mut bytes = BytesMut::zeroed(asked);
+            let read = file.read_at(position, &mut bytes)?;
+            bytes.truncate(read);
+            let mut whole = 0;
+            while let Some(Ok(header)) = bytes.get(whole..).map(BatchHeader::parse) {
+                let end = whole + header.size_in_bytes();
+                if header.last_offset() >= up_to {
+                    break;
+                }
+                if end > max_bytes && (whole > 0 || !at_least_one) {
+                    break;
+                }
+                if end > bytes.len() {
+                    // Only the first batch is worth another, larger read.
+                    if whole == 0 && (end as u64) <= available {
+                        wanted = end;
+                    }
+                    break;
+                }
+                whole = end;
+            }
+            if wanted <= asked {
+                bytes.truncate(whole);
+                return Ok(bytes.freeze());
+            }
+        }
+    }
+
+    /// Writes a batch at the end of the file, but notes nothing yet. A short batch goes out in one write, of a long one
+    /// the patched prefix apart, which saves copying it.
+    pub(super) fn write(&mut self, vfs: &dyn Vfs, prefix: &[u8], rest: &[u8]) -> io::Result<()> {
+        const COPY_UP_TO: usize = 16 * 1024;
+        let file = self.file(vfs)?;
+        self.dirty = true;
+        if rest.len() <= COPY_UP_TO {
+            let mut bytes = Vec::with_capacity(prefix.len() + rest.len());
+            bytes.extend_from_slice(prefix);
+            bytes.extend_from_slice(rest);
+            return file.write_at(self.size, &bytes);
+        }
+        file.write_at(self.size, prefix)?;
+        file.write_at(self.size + prefix.len() as u64, rest)
+    }
+
+    /// Cuts the file off behind its last noted batch.
+    pub(super) fn cut(&mut self, vfs: &dyn Vfs) -> io::Result<()> {
+        self.dirty = true;
+        let size = self.size;
+        self.file(vfs)?.truncate(size)
+    }
+}
+
+/// Batch headers of a file, one after the other.
+#[derive(Debug)]
+pub(super) struct Walk {
+    file: Arc<dyn VfsFile>,
+    end: u64,
+    position: u64,
+    chunk: Vec<u8>,
+    chunk_at: u64,
+}
+
+impl Walk {
+    /// The next batch; `None` at the end, or where no batch can be told.
+    pub(super) fn next_batch(&mut self) -> io::Result<Option<Placed>> {
+        let position = self.position;
+        if position + HEADER_LEN as u64 > self.end {
+            return Ok(None);
+        }
+        let Ok(header) = BatchHeader::parse(self.peek(position)?) else { return Ok(None) };
+        if position + header.size_in_bytes() as u64 > self.end {
+            return Ok(None);
+        }
+        self.position = position + header.size_in_bytes() as u64;
+        Ok(Some(Placed { header, position }))
+    }
+
+    fn peek(&mut self, position: u64) -> io::Result<&[u8]> {
+        let held = position.checked_sub(self.chunk_at).and_then(|from| usize::try_from(from).ok());
+        let enough = held.is_some_and(|from| from + HEADER_LEN <= self.chunk.len());
+        if !enough {
+            let length = usize::try_from(self.end - position).unwrap_or(WALK_CHUNK).min(WALK_CHUNK);
+            self.chunk.resize(length, 0);
+            let read = self.file.read_at(position, &mut self.chunk)?;
+            self.chunk.truncate(read);
+            self.chunk_at = position;
+        }
+        let from = usize::try_from(position - self.chunk_at).unwrap_or_default();
+        Ok(self.chunk.get(from..).unwrap_or_default())
+    }
+}
