@@ -1,0 +1,272 @@
+//! The state of the metadata log: an immutable snapshot to its readers, changed by [`Image::replay`] only.
+//!
+//! Invariants: topic names and topic ids map to each other one to one; settings of a topic exist only as long as the
+//! topic does.
+//!
+//! The maps are shared between clones until one of them changes; a change copies the map, not the topics in it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{ConfigResource, MetadataRecord, UnknownResourceType, name::collision_key};
+use crate::{
+    LeaderEpoch, NodeId, TopicPartition, Uuid,
+    protocol::records::{ConfigRecord, PartitionChangeRecord, PartitionRecord},
+};
+
+/// A topic with its partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its id: another one if a topic of that name is deleted and made anew.
+    pub id: Uuid,
+    /// Its partitions by index; dense from 0.
+    pub partitions: BTreeMap<i32, Partition>,
+}
+
+/// Where a partition lies and who leads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// The brokers that hold it, the preferred leader first.
+    pub replicas: Vec<NodeId>,
+    /// The log directory of each replica, in the order of `replicas`; empty if not known.
+    pub directories: Vec<Uuid>,
+    /// Those of the replicas that are in sync.
+    pub isr: Vec<NodeId>,
+    /// The broker that serves it, if any.
+    pub leader: Option<NodeId>,
+    /// Counts the leaders.
+    pub leader_epoch: LeaderEpoch,
+    /// Counts the changes.
+    pub partition_epoch: i32,
+    /// Replicas a reassignment adds.
+    pub adding_replicas: Vec<NodeId>,
+    /// Replicas a reassignment removes.
+    pub removing_replicas: Vec<NodeId>,
+}
+
+/// A record that does not fit the records before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// It speaks of a topic that does not exist.
+    #[error("metadata record for topic id {topic_id}, which does not exist")]
+    UnknownTopicId {
+        /// The id.
+        topic_id: Uuid,
+    },
+    /// It changes a partition that does not exist.
+    #[error("metadata record for partition {topic_partition}, which does not exist")]
+    UnknownPartition {
+        /// The partition.
+        topic_partition: TopicPartition,
+    },
+    /// It makes a topic whose name or id is taken.
+    #[error("metadata record for a second topic {name} ({topic_id})")]
+    DuplicateTopic {
+        /// The name.
+        name: String,
+        /// The id.
+        topic_id: Uuid,
+    },
+    /// It sets something of a resource of unknown type.
+    #[error(transparent)]
+    UnknownResourceType(#[from] UnknownResourceType),
+}
+
+type Configs = BTreeMap<String, String>;
+
+/// All metadata at one offset of the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    topics: Arc<BTreeMap<Arc<str>, Arc<Topic>>>,
+    names: Arc<BTreeMap<Uuid, Arc<str>>>,
+    /// Names by what they would collide on.
+    collisions: Arc<BTreeMap<String, BTreeSet<Arc<str>>>>,
+    configs: Arc<BTreeMap<ConfigResource, Arc<Configs>>>,
+    features: Arc<BTreeMap<String, i16>>,
+    next_producer_id: i64,
+    partition_count: usize,
+}
+
+impl Image {
+    /// All topics by name.
+    pub fn topics(&self) -> impl ExactSizeIterator<Item = &Arc<Topic>> {
+        self.topics.values()
+    }
+
+    /// The topic of that name.
+    pub fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.topics.get(name)
+    }
+
+    /// The topic with that id.
+    pub fn topic_by_id(&self, id: Uuid) -> Option<&Arc<Topic>> {
+        self.topics.get(self.names.get(&id)?)
+    }
+
+    /// A partition.
+    pub fn partition(&self, topic: &str, partition: i32) -> Option<&Partition> {
+        self.topics.get(topic)?.partitions.get(&partition)
+    }
+
+    /// How many partitions all topics have together.
+    pub fn partition_count(&self) -> usize {
+        self.partition_count
+    }
+
+    /// What is set for `resource`; defaults are not in it.
+    pub fn configs(&self, resource: &ConfigResource) -> Arc<Configs> {
+        self.configs.get(resource).cloned().unwrap_or_default()
+    }
+
+    /// The resources for which something is set.
+    pub fn configured_resources(&self) -> impl Iterator<Item = &ConfigResource> {
+        self.configs.keys()
+    }
+
+    /// The finalized level of each feature.
+    pub fn features(&self) -> &BTreeMap<String, i16> {
+        &self.features
+    }
+
+    /// The first producer id that was never given out.
+    pub fn next_producer_id(&self) -> i64 {
+        self.next_producer_id
+    }
+
+    /// A topic whose name collides with `name`.
+    pub(super) fn colliding_topic(&self, name: &str) -> Option<&Arc<str>> {
+        self.collisions.get(&collision_key(name))?.iter().find(|other| ***other != *name)
+    }
+
+    /// Applies one record: the only way in which an image changes.
+    ///
+    /// # Errors
+    /// If the record does not fit; then the image is as before.
+    pub fn replay(&mut self, record: &MetadataRecord) -> Result<(), ReplayError> {
+        match record {
+            MetadataRecord::Topic(record) => self.add_topic(&record.name, record.topic_id),
+            MetadataRecord::RemoveTopic(record) => self.remove_topic(record.topic_id),
+            MetadataRecord::Partition(record) => self.set_partition(record),
+            MetadataRecord::PartitionChange(record) => self.change_partition(record),
+            MetadataRecord::Config(record) => self.set_config(record),
+            MetadataRecord::FeatureLevel(record) => {
+                let features = Arc::make_mut(&mut self.features);
+                if record.feature_level == 0 {
+                    features.remove(&record.name);
+                } else {
+                    features.insert(record.name.clone(), record.feature_level);
+                }
+                Ok(())
+            }
+            MetadataRecord::ProducerIds(record) => {
+                self.next_producer_id = record.next_producer_id;
+                Ok(())
+            }
+        }
+    }
+
+    fn add_topic(&mut self, name: &str, id: Uuid) -> Result<(), ReplayError> {
+        if self.topics.contains_key(name) || self.names.contains_key(&id) {
+            return Err(ReplayError::DuplicateTopic { name: name.to_owned(), topic_id: id });
+        }
+        let name: Arc<str> = name.into();
+        let topic = Arc::new(Topic { name: name.clone(), id, partitions: BTreeMap::new() });
+        Arc::make_mut(&mut self.topics).insert(name.clone(), topic);
+        Arc::make_mut(&mut self.names).insert(id, name.clone());
+        Arc::make_mut(&mut self.collisions).entry(collision_key(&name)).or_default().insert(name);
+        Ok(())
+    }
+
+    fn remove_topic(&mut self, id: Uuid) -> Result<(), ReplayError> {
+        let unknown = ReplayError::UnknownTopicId { topic_id: id };
+        let name = Arc::make_mut(&mut self.names).remove(&id).ok_or(unknown)?;
+        if let Some(topic) = Arc::make_mut(&mut self.topics).remove(&name) {
+            self.partition_count -= topic.partitions.len();
+        }
+        let key = collision_key(&name);
+        let collisions = Arc::make_mut(&mut self.collisions);
+        if let Some(names) = collisions.get_mut(&key) {
+            names.remove(&name);
+            if names.is_empty() {
+                collisions.remove(&key);
+            }
+        }
+        let resource = ConfigResource::Topic(name);
+        if self.configs.contains_key(&resource) {
+            Arc::make_mut(&mut self.configs).remove(&resource);
+        }
+        Ok(())
+    }
+
+    fn topic_mut(&mut self, id: Uuid) -> Result<&mut Topic, ReplayError> {
+        let unknown = ReplayError::UnknownTopicId { topic_id: id };
+        let name = self.names.get(&id).ok_or_else(|| unknown.clone())?;
+        Arc::make_mut(&mut self.topics).get_mut(name).map(Arc::make_mut).ok_or(unknown)
+    }
+
+    fn set_partition(&mut self, record: &PartitionRecord) -> Result<(), ReplayError> {
+        let partition = Partition {
+            replicas: nodes(&record.replicas),
+            directories: record.directories.clone(),
+            isr: nodes(&record.isr),
+            leader: NodeId::from_wire(record.leader),
+            leader_epoch: LeaderEpoch(record.leader_epoch),
+            partition_epoch: record.partition_epoch,
+            adding_replicas: nodes(&record.adding_replicas),
+            removing_replicas: nodes(&record.removing_replicas),
+        };
+        let is_new = self.topic_mut(record.topic_id)?.partitions.insert(record.partition_id, partition).is_none();
+        self.partition_count += usize::from(is_new);
+        Ok(())
+    }
+
+    fn change_partition(&mut self, record: &PartitionChangeRecord) -> Result<(), ReplayError> {
+        /// A leader is not changed by this number, and gone by any other negative one.
+        const NO_CHANGE: i32 = -2;
+        let topic = self.topic_mut(record.topic_id)?;
+        let name = topic.name.clone();
+        let partition = topic.partitions.get_mut(&record.partition_id).ok_or_else(|| {
+            ReplayError::UnknownPartition { topic_partition: TopicPartition::new(name, record.partition_id) }
+        })?;
+        let set = |field: &mut Vec<NodeId>, change: &Option<Vec<i32>>| {
+            if let Some(ids) = change {
+                *field = nodes(ids);
+            }
+        };
+        set(&mut partition.isr, &record.isr);
+        set(&mut partition.replicas, &record.replicas);
+        set(&mut partition.removing_replicas, &record.removing_replicas);
+        set(&mut partition.adding_replicas, &record.adding_replicas);
+        if let Some(directories) = &record.directories {
+            partition.directories.clone_from(directories);
+        }
+        if record.leader != NO_CHANGE {
+            partition.leader = NodeId::from_wire(record.leader);
+            partition.leader_epoch.0 = partition.leader_epoch.0.saturating_add(1);
+        }
+        partition.partition_epoch = partition.partition_epoch.saturating_add(1);
+        Ok(())
+    }
+
+    fn set_config(&mut self, record: &ConfigRecord) -> Result<(), ReplayError> {
+        let resource = ConfigResource::from_wire(record.resource_type, &record.resource_name)?;
+        let configs = Arc::make_mut(&mut self.configs);
+        let values = Arc::make_mut(configs.entry(resource.clone()).or_default());
+        match &record.value {
+            Some(value) => values.insert(record.name.clone(), value.clone()),
+            None => values.remove(&record.name),
+        };
+        if values.is_empty() {
+            configs.remove(&resource);
+        }
+        Ok(())
+    }
+}
+
+fn nodes(ids: &[i32]) -> Vec<NodeId> {
+    ids.iter().copied().map(NodeId).collect()
+}
