@@ -4,6 +4,7 @@
 //! - [`config`]: what a connector can be told, from a file or from a program.
 //! - [`record`]: what flows through.
 //! - [`converter`]: the form of keys and values in the log.
+//! - [`worker`]: the standalone runtime: runs connectors, keeps offsets, restarts what fails.
 //! - [`connectors`]: those that come along: host metrics, file tail, JSON-lines file, console, data generator.
 //!
 //! Delivery is at least once: a stored source offset never covers a record that the cluster has not acknowledged (C1),
@@ -25,6 +26,7 @@ mod offload;
 pub mod offsets;
 mod random;
 pub mod record;
+pub mod worker;
 
 pub use config::{ConfigFile, Configuration, Properties};
 pub use connector::{Connectors, Sink, SinkContext, Source, SourceContext, TaskError};
@@ -32,4 +34,4 @@ pub use record::{Data, Header, SinkRecord, SourceOffset, SourcePartition, Source
 
 /// For the code that [`config!`] writes.
 #[doc(hidden)]
-pub use config::read as __read_config_key;
+pub use config::ConfigReader as __ConfigReader;

@@ -100,7 +100,7 @@ crate::config! {
         pub offset_flush_interval: Duration = "offset.flush.interval.ms", Low, default "5000", valid Validator::AtLeast(1);
         /// How long a write of offsets may take before it is given up until the next time.
         pub offset_flush_timeout: Duration = "offset.flush.timeout.ms", Low, default "5000", valid Validator::AtLeast(1);
-        /// How long tasks may take to finish when the worker stops.
+        /// How long tasks may take to finish when the worker stops; storing offsets comes on top.
         pub graceful_timeout: Duration = "task.shutdown.graceful.timeout.ms", Low, default "5000",
             valid Validator::AtLeast(1);
         /// Whether missing topics are created.

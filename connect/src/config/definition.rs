@@ -1,5 +1,7 @@
 //! The table of a configuration's keys, and checking texts against it.
 
+use std::{cell::RefCell, slice};
+
 use serde::Serialize;
 
 use super::{ConfigError, ConfigErrors, ConfigProblem, ConfigValue, Expected, Properties};
@@ -121,20 +123,46 @@ impl Validator {
     }
 }
 
-/// Reads one key; what is wrong with it goes to `errors`. Called by the code that [`config!`](crate::config!) writes.
+/// Reads keys one after the other, in the order of their table. Used by the code that [`config!`](crate::config!) writes.
 #[doc(hidden)]
-pub fn read<T: ConfigValue>(properties: &Properties, key: &ConfigKey, errors: &mut Vec<ConfigError>) -> Option<T> {
-    let text = properties.get(key.name).or(key.default).map(str::trim);
-    let result = match text {
-        None => {
-            return T::absent().or_else(|| {
-                errors.push(problem(properties, key, missing(key)));
-                None
-            });
-        }
-        Some(text) => key.validator.check(text).and_then(|()| T::parse(text)),
-    };
-    result.map_err(|expected| errors.push(problem(properties, key, invalid(key, text, expected)))).ok()
+#[derive(Debug)]
+pub struct ConfigReader<'a> {
+    properties: &'a Properties,
+    /// Keys not read yet, and what was wrong with the others. A cell, since a table may be empty and never be read.
+    state: RefCell<(slice::Iter<'a, ConfigKey>, Vec<ConfigError>)>,
+}
+
+impl<'a> ConfigReader<'a> {
+    #[doc(hidden)]
+    pub fn new(properties: &'a Properties, keys: &'a [ConfigKey]) -> Self {
+        Self { properties, state: RefCell::new((keys.iter(), Vec::new())) }
+    }
+
+    #[doc(hidden)]
+    pub fn read<T: ConfigValue>(&self) -> Option<T> {
+        let (keys, errors) = &mut *self.state.borrow_mut();
+        let key = keys.next()?;
+        let text = self.properties.get(key.name).or(key.default).map(str::trim);
+        let Some(text) = text else {
+            let absent = T::absent();
+            if absent.is_none() {
+                errors.push(problem(self.properties, key, missing(key)));
+            }
+            return absent;
+        };
+        let value = T::parse(text).and_then(|value| key.validator.check(text).map(|()| value));
+        value.map_err(|expected| errors.push(problem(self.properties, key, invalid(key, text, expected)))).ok()
+    }
+
+    #[doc(hidden)]
+    pub fn is_clean(&self) -> bool {
+        self.state.borrow().1.is_empty()
+    }
+
+    #[doc(hidden)]
+    pub fn into_errors(self) -> ConfigErrors {
+        ConfigErrors(self.state.into_inner().1)
+    }
 }
 
 /// Checks `properties` against several tables at once: every key set must be in one of them, every required key must
@@ -152,7 +180,7 @@ pub fn check(properties: &Properties, tables: &[&[ConfigKey]]) -> Result<(), Con
             None => {}
             Some(text) => {
                 if let Err(expected) = (key.probe)(text).and_then(|()| key.validator.check(text)) {
-                    errors.push(problem(properties, key, invalid(key, Some(text), expected)));
+                    errors.push(problem(properties, key, invalid(key, text, expected)));
                 }
             }
         }
@@ -183,8 +211,8 @@ fn missing(key: &ConfigKey) -> ConfigProblem {
     ConfigProblem::Missing { doc: key.description().to_owned() }
 }
 
-fn invalid(key: &ConfigKey, text: Option<&str>, expected: Expected) -> ConfigProblem {
-    let value = text.filter(|_| key.kind != ConfigType::Password).map(str::to_owned);
+fn invalid(key: &ConfigKey, text: &str, expected: Expected) -> ConfigProblem {
+    let value = (key.kind != ConfigType::Password).then(|| text.to_owned());
     ConfigProblem::Invalid { value, expected: expected.0.into_owned() }
 }
 

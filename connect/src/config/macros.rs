@@ -62,12 +62,11 @@ macro_rules! config {
             fn from_properties(
                 properties: &$crate::config::Properties,
             ) -> Result<Self, $crate::config::ConfigErrors> {
-                let mut errors = Vec::new();
-                let mut keys = Self::KEYS.iter();
-                $(let $field = keys.next().and_then(|key| $crate::__read_config_key::<$type>(properties, key, &mut errors));)*
+                let reader = $crate::__ConfigReader::new(properties, Self::KEYS);
+                $(let $field = reader.read::<$type>();)*
                 match ($($field,)*) {
-                    ($(Some($field),)*) if errors.is_empty() => Ok(Self { $($field),* }),
-                    _ => Err($crate::config::ConfigErrors(errors)),
+                    ($(Some($field),)*) if reader.is_clean() => Ok(Self { $($field),* }),
+                    _ => Err(reader.into_errors()),
                 }
             }
         }

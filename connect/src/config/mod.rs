@@ -21,9 +21,9 @@ mod toml_file;
 mod value;
 
 pub use common::{CommonConfig, ErrorTolerance, RetryTimeout, SinkConfig, SourceConfig, WorkerConfig};
-pub(crate) use definition::nearest;
 #[doc(hidden)]
-pub use definition::read;
+pub use definition::ConfigReader;
+pub(crate) use definition::nearest;
 pub use definition::{ConfigKey, ConfigType, Configuration, Importance, Validator, check};
 pub use error::{ConfigError, ConfigErrors, ConfigProblem, Origin};
 pub use file::{ConfigFile, ConfigFileError};

@@ -52,8 +52,8 @@ impl LogLevel {
             (LogLevel::Debug, &["debug", "dbg"]),
             (LogLevel::Trace, &["trace", "verbose", "fine", "finer", "finest"]),
         ];
-        let is_it = |names: &&str| name.eq_ignore_ascii_case(names.as_bytes());
-        NAMES.iter().find(|(_, names)| names.iter().any(|name| is_it(&name))).map(|(level, _)| *level)
+        let is_it = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
+        NAMES.iter().find(|(_, names)| names.iter().any(is_it)).map(|(level, _)| *level)
     }
 
     /// The numbers of pino and bunyan: 10 trace to 60 fatal.
