@@ -9,7 +9,7 @@
 //!
 //! # Not here
 //! Who is alive and where partitions' data lies: the caller says so with a [`ClusterView`]. What settings there are and
-//! what they may be: the caller says so with [`ConfigRules`]. Users, ACLs, quotas and registrations of brokers: their
+//! what they may be: the caller says so with [`ConfigRules`], for topics with [`TopicConfigRules`]. Users, ACLs, quotas and registrations of brokers: their
 //! records are skipped. Randomness: the id of a new topic comes in.
 //!
 //! Source: Kafka `MetadataImage`, `ReplicationControlManager`, `ConfigurationControlManager`,
@@ -29,6 +29,7 @@ mod producer_ids;
 mod record;
 #[cfg(test)]
 mod tests;
+mod topic_rules;
 
 pub use cluster::ClusterView;
 pub use configs::{
@@ -43,3 +44,4 @@ pub use partitions::{CreatePartitions, CreatePartitionsError};
 pub use placement::InvalidAssignment;
 pub use producer_ids::{PRODUCER_ID_BLOCK_LEN, ProducerIdBlock, ProducerIdsExhausted};
 pub use record::{DecodeMetadataError, MetadataRecord};
+pub use topic_rules::TopicConfigRules;
