@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
+    admin::Admin,
     cluster::{Cluster, Wanted},
+    consumer::ConsumerBuilder,
     error::ClientError,
     producer::ProducerBuilder,
     transport::{TcpOptions, TcpTransport, Transport},
@@ -47,6 +49,16 @@ impl Client {
     /// Begins a producer.
     pub fn producer(&self) -> ProducerBuilder {
         ProducerBuilder::new(self.clone())
+    }
+
+    /// Begins a consumer.
+    pub fn consumer(&self) -> ConsumerBuilder {
+        ConsumerBuilder::new(self.clone())
+    }
+
+    /// Administration of topics, groups and configuration.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
     }
 
     pub(crate) fn cluster(&self) -> &Arc<Cluster> {

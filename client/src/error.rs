@@ -220,6 +220,12 @@ pub enum ClientError {
         /// The partition.
         partition: i32,
     },
+    /// The cluster has no such broker.
+    #[error("the cluster has no broker with node id {node}")]
+    NoNode {
+        /// The id asked for.
+        node: i32,
+    },
     /// No broker coordinates the group at present.
     #[error("no coordinator for group `{group}`: {} ({})", code.name(), code.message())]
     Coordinator {
@@ -250,7 +256,7 @@ impl ClientError {
             Self::Connect(error) => error.is_retriable(),
             Self::Call(error) => error.is_retriable(),
             Self::Topic { code, .. } | Self::Coordinator { code, .. } => code.is_retriable(),
-            Self::Address(_) | Self::NoPartition { .. } | Self::Closed => false,
+            Self::Address(_) | Self::NoPartition { .. } | Self::NoNode { .. } | Self::Closed => false,
         }
     }
 
@@ -265,6 +271,7 @@ impl ClientError {
             | Self::Topic { .. }
             | Self::NoPartition { .. }
             | Self::NoLeader { .. }
+            | Self::NoNode { .. }
             | Self::Coordinator { .. }
             | Self::Closed => false,
         }

@@ -64,13 +64,12 @@ pub(super) fn assignment(partitions: &[TopicPartition]) -> Result<Bytes, EncodeE
     let assigned_partitions = by_topic(partitions)
         .into_iter()
         .map(|(topic, partitions)| AssignedPartitions { topic: topic.to_string(), partitions });
-    let assignment =
-        ConsumerProtocolAssignment { assigned_partitions: assigned_partitions.collect(), user_data: None };
+    let assignment = ConsumerProtocolAssignment { assigned_partitions: assigned_partitions.collect(), user_data: None };
     encode_versioned(&assignment, VERSION)
 }
 
 /// Reads what this member is assigned. No bytes at all mean nothing.
-pub(super) fn assigned(bytes: &Bytes) -> Result<Vec<TopicPartition>, DecodeError> {
+pub(crate) fn assigned(bytes: &Bytes) -> Result<Vec<TopicPartition>, DecodeError> {
     if bytes.is_empty() {
         return Ok(Vec::new());
     }

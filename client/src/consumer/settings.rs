@@ -281,10 +281,9 @@ impl ConsumerBuilder {
         if settings.max_poll_records == 0 {
             return Err(ConsumerConfigError::OutOfRange { setting: "max_poll_records", value: 0 });
         }
-        for (setting, bytes) in [
-            ("fetch_max_bytes", settings.fetch_max_bytes),
-            ("partition_max_bytes", settings.partition_max_bytes),
-        ] {
+        for (setting, bytes) in
+            [("fetch_max_bytes", settings.fetch_max_bytes), ("partition_max_bytes", settings.partition_max_bytes)]
+        {
             if bytes <= 0 {
                 return Err(ConsumerConfigError::OutOfRange { setting, value: 0 });
             }

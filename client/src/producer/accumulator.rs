@@ -23,7 +23,6 @@ use riverrun_core::{
 use tokio::time::Instant;
 
 use super::{
-    Acks,
     batch::{Batch, OpenBatch, ProducerSession},
     completion::Completion,
     error::{ProduceError, SendError},
@@ -404,11 +403,6 @@ impl Accumulator {
         }
         self.listed.clear();
         freed
-    }
-
-    /// Whether the broker answers requests.
-    pub(super) fn expects_answers(&self) -> bool {
-        self.settings.acks != Acks::None
     }
 }
 

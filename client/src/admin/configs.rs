@@ -1,0 +1,202 @@
+//! Configuration of topics and brokers (KIP-133, KIP-339).
+
+use std::collections::BTreeMap;
+
+use riverrun_core::protocol::messages::{
+    DescribeConfigsRequest, IncrementalAlterConfigsRequest,
+    describe_configs::{DescribeConfigsResource, DescribeConfigsResourceResult},
+    incremental_alter_configs::{AlterConfigsResource, AlterableConfig},
+};
+
+use super::{Admin, Results, TIMEOUT, item};
+use crate::{ClientError, cluster::retrying};
+
+/// What has a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum ConfigResource {
+    /// A topic.
+    Topic(String),
+    /// A broker, by node id; `None` is the default of all brokers.
+    Broker(Option<i32>),
+    /// A group.
+    Group(String),
+}
+
+impl ConfigResource {
+    fn to_wire(&self) -> (i8, String) {
+        match self {
+            Self::Topic(name) => (2, name.clone()),
+            Self::Broker(id) => (4, id.map(|id| id.to_string()).unwrap_or_default()),
+            Self::Group(name) => (32, name.clone()),
+        }
+    }
+
+    fn from_wire(kind: i8, name: String) -> Option<Self> {
+        match kind {
+            2 => Some(Self::Topic(name)),
+            4 => Some(Self::Broker(name.parse().ok())),
+            32 => Some(Self::Group(name)),
+            _ => None,
+        }
+    }
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConfigSource {
+    /// Set on the topic.
+    Topic,
+    /// Set on this broker while it runs.
+    DynamicBroker,
+    /// Set on all brokers while they run.
+    DynamicDefaultBroker,
+    /// The broker's settings file.
+    StaticBroker,
+    /// The built-in default.
+    Default,
+    /// Set on the group.
+    Group,
+    /// Something else.
+    Unknown,
+}
+
+/// One value of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigEntry {
+    /// The value; `None` if it is secret or unset.
+    pub value: Option<String>,
+    /// Where it comes from.
+    pub source: ConfigSource,
+    /// Whether it cannot be changed.
+    pub is_read_only: bool,
+    /// Whether it is secret.
+    pub is_sensitive: bool,
+}
+
+/// A change of one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AlterConfig {
+    /// Sets it.
+    Set(String),
+    /// Goes back to the default.
+    Delete,
+    /// Adds to a list.
+    Append(String),
+    /// Takes from a list.
+    Subtract(String),
+}
+
+impl Admin {
+    /// All values of each configuration, by name.
+    ///
+    /// # Errors
+    /// If a broker does not answer; refusals are in the results.
+    pub async fn describe_configs(
+        &self,
+        resources: &[ConfigResource],
+    ) -> Result<Results<ConfigResource, BTreeMap<String, ConfigEntry>>, ClientError> {
+        let mut results = Results::new();
+        for (node, resources) in by_node(resources.iter()) {
+            let resource = |resource: &&ConfigResource| {
+                let (resource_type, resource_name) = resource.to_wire();
+                DescribeConfigsResource { resource_type, resource_name, configuration_keys: None }
+            };
+            let build = |_| DescribeConfigsRequest {
+                resources: resources.iter().map(resource).collect(),
+                ..Default::default()
+            };
+            let response = retrying(TIMEOUT, || self.call_node(node, build)).await?;
+            for result in response.results {
+                let Some(key) = ConfigResource::from_wire(result.resource_type, result.resource_name) else { continue };
+                let entries = result.configs.into_iter().map(entry).collect();
+                results.insert(key, item(result.error_code, result.error_message, entries));
+            }
+        }
+        Ok(results)
+    }
+
+    /// Changes single values and leaves the others as they are.
+    ///
+    /// # Errors
+    /// If a broker does not answer; refusals are in the results.
+    pub async fn alter_configs(
+        &self,
+        changes: &BTreeMap<ConfigResource, BTreeMap<String, AlterConfig>>,
+    ) -> Result<Results<ConfigResource, ()>, ClientError> {
+        let mut results = Results::new();
+        for (node, resources) in by_node(changes.keys()) {
+            let build = |_| {
+                let resource = |resource: &&ConfigResource| {
+                    let (resource_type, resource_name) = resource.to_wire();
+                    let configs = changes.get(*resource).into_iter().flatten().map(alterable).collect();
+                    AlterConfigsResource { resource_type, resource_name, configs }
+                };
+                let resources = resources.iter().map(resource).collect();
+                IncrementalAlterConfigsRequest { resources, validate_only: false }
+            };
+            let response = retrying(TIMEOUT, || self.call_node(node, build)).await?;
+            for result in response.responses {
+                let Some(key) = ConfigResource::from_wire(result.resource_type, result.resource_name) else { continue };
+                results.insert(key, item(result.error_code, result.error_message, ()));
+            }
+        }
+        Ok(results)
+    }
+
+    /// Asks a given broker, or any.
+    async fn call_node<R: riverrun_core::protocol::Request>(
+        &self,
+        node: Option<i32>,
+        build: impl Fn(i16) -> R,
+    ) -> Result<R::Response, ClientError> {
+        let Some(node) = node else { return self.cluster().call_any(build).await };
+        if self.cluster().image().address(node).is_none() {
+            self.describe_by_metadata().await?;
+        }
+        match self.cluster().image().address(node) {
+            Some(address) => self.cluster().pool().call(address, build).await,
+            None => Err(ClientError::NoNode { node }),
+        }
+    }
+}
+
+/// A broker's own configuration is to be had from it alone; all else from any.
+fn by_node<'a>(resources: impl Iterator<Item = &'a ConfigResource>) -> BTreeMap<Option<i32>, Vec<&'a ConfigResource>> {
+    let mut nodes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for resource in resources {
+        let node = match resource {
+            ConfigResource::Broker(id) => *id,
+            ConfigResource::Topic(_) | ConfigResource::Group(_) => None,
+        };
+        nodes.entry(node).or_default().push(resource);
+    }
+    nodes
+}
+
+fn entry(config: DescribeConfigsResourceResult) -> (String, ConfigEntry) {
+    let source = match config.config_source {
+        1 => ConfigSource::Topic,
+        2 => ConfigSource::DynamicBroker,
+        3 => ConfigSource::DynamicDefaultBroker,
+        4 => ConfigSource::StaticBroker,
+        5 => ConfigSource::Default,
+        8 => ConfigSource::Group,
+        _ => ConfigSource::Unknown,
+    };
+    let DescribeConfigsResourceResult { name, value, read_only: is_read_only, is_sensitive, .. } = config;
+    (name, ConfigEntry { value, source, is_read_only, is_sensitive })
+}
+
+fn alterable((name, change): (&String, &AlterConfig)) -> AlterableConfig {
+    let (config_operation, value) = match change {
+        AlterConfig::Set(value) => (0, Some(value.clone())),
+        AlterConfig::Delete => (1, None),
+        AlterConfig::Append(value) => (2, Some(value.clone())),
+        AlterConfig::Subtract(value) => (3, Some(value.clone())),
+    };
+    AlterableConfig { name: name.clone(), config_operation, value }
+}
