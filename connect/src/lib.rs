@@ -4,7 +4,7 @@
 //! - [`config`]: what a connector can be told, from a file or from a program.
 //! - [`record`]: what flows through.
 //! - [`converter`]: the form of keys and values in the log.
-//! - [`worker`]: the standalone runtime: runs connectors, keeps offsets, restarts what fails.
+//! - [`worker`]: the standalone runtime, [`Worker`]: runs connectors, keeps offsets, restarts what fails.
 //! - [`connectors`]: those that come along: host metrics, file tail, JSON-lines file, console, data generator.
 //!
 //! Delivery is at least once: a stored source offset never covers a record that the cluster has not acknowledged (C1),
@@ -31,7 +31,13 @@ pub mod worker;
 pub use config::{ConfigFile, Configuration, Properties};
 pub use connector::{Connectors, Sink, SinkContext, Source, SourceContext, TaskError};
 pub use record::{Data, Header, SinkRecord, SourceOffset, SourcePartition, SourcePosition, SourceRecord};
+pub use worker::{Worker, WorkerBuilder};
 
 /// For the code that [`config!`] writes.
 #[doc(hidden)]
 pub use config::ConfigReader as __ConfigReader;
+
+/// Keeps the examples of the README compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

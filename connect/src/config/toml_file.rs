@@ -123,6 +123,8 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(text: &str) -> Result<ConfigFile, ConfigFileError> {
@@ -154,5 +156,12 @@ mod tests {
         assert!(message("[connector.a]\nx = [[1]]").starts_with("c.toml:2: "));
         let both = message("[worker]\nkey.converter = 'json'\nkey.converter.schemas.enable = true");
         assert!(both.starts_with("c.toml:3: ") && both.contains("quoted"), "{both}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(?s).{0,200}|(\\[connector\\.[a-c\\].=' \"\n0-9]{0,40}){0,4}") {
+            drop(read(&text));
+        }
     }
 }

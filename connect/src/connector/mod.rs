@@ -2,7 +2,7 @@
 //!
 //! One type is one connector's task; the connector itself (checking a configuration, splitting it into tasks) is the
 //! trait's associated items. A connector is registered by name in [`Connectors`] and run by a
-//! worker. After Kafka Connect's `SourceTask` and `SinkTask`, with futures in place of threads.
+//! [`Worker`](crate::Worker). After Kafka Connect's `SourceTask` and `SinkTask`, with futures in place of threads.
 //!
 //! # Calls
 //! ```text

@@ -59,7 +59,7 @@ impl TaskSetup {
         Retry { what, backoff, since: Instant::now(), timeout: self.common.errors_retry_timeout.0 }
     }
 
-    /// Calls `operation` until it works, fails for good, or the task is stopped (`None`).
+    /// Calls `operation` until it works, fails for good, or the task is stopped (`None`; the operation is dropped).
     pub(super) async fn insist<T, E, F>(
         &self,
         what: &'static str,
@@ -71,7 +71,12 @@ impl TaskSetup {
     {
         let mut retry = self.retry(what);
         loop {
-            let error = match operation().await {
+            let result = tokio::select! {
+                biased;
+                result = operation() => result,
+                () = self.stop.cancelled() => return Ok(None),
+            };
+            let error = match result {
                 Ok(done) => {
                     retry.succeeded(&self.status);
                     return Ok(Some(done));

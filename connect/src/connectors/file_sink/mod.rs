@@ -101,3 +101,54 @@ impl Sink for FileSink {
         Ok(self.file.run(LineFile::flush).await??)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use riverrun_core::TopicPartition;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{Data, config::Configuration, connector::Rejections};
+
+    fn record(offset: i64, value: Value) -> SinkRecord {
+        SinkRecord {
+            topic_partition: TopicPartition::new("t", 0),
+            offset,
+            timestamp: 1,
+            key: "k".into(),
+            value: Data::from(value),
+            headers: Vec::new(),
+            raw_key: None,
+            raw_value: None,
+        }
+    }
+
+    async fn written(format: &str) -> Vec<Value> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.jsonl");
+        let properties = Properties::new().set("file", path.display()).set("format", format);
+        let context = SinkContext { connector: "s".into(), task: 0, tasks: 1, rejections: Rejections::default() };
+        let mut sink = FileSink::start(FileSinkConfig::from_properties(&properties).unwrap(), context).await.unwrap();
+        sink.put(&[record(0, json!({ "a": "two\nlines" })), record(1, Value::Null)]).await.unwrap();
+        sink.put(&[]).await.unwrap();
+        sink.flush().await.unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn one_line_per_record() {
+        assert_eq!(written("value").await, [json!({ "a": "two\nlines" }), Value::Null]);
+        let record = json!({
+            "topic": "t", "partition": 0, "offset": 1, "timestamp": 1, "key": "k", "value": null
+        });
+        assert_eq!(written("record").await[1], record);
+    }
+
+    #[test]
+    fn one_task_whatever_is_allowed() {
+        let properties = Properties::new().set("file", "x");
+        let config = FileSinkConfig::from_properties(&properties).unwrap();
+        assert_eq!(FileSink::task_configs(&config, &properties, 8).unwrap().len(), 1);
+    }
+}

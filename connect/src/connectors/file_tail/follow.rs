@@ -51,6 +51,7 @@ pub(super) struct Follow {
     file: File,
     /// The file's first bytes, of those before `position`.
     head: Vec<u8>,
+    fingerprint: Fingerprint,
     /// Behind the last line sent.
     position: u64,
     /// Of the unfinished line, at most `max_line_bytes`.
@@ -67,8 +68,8 @@ impl Follow {
         let id = FileId::of(path, &file.metadata()?);
         let name: Arc<str> = path.to_string_lossy().into();
         let partition = partition(&name, id);
-        let (head, pending) = (Vec::new(), Vec::new());
-        Ok(Self { id, name, partition, file, head, position: 0, pending, ahead: 0, max_line_bytes })
+        let (head, pending, fingerprint) = (Vec::new(), Vec::new(), Fingerprint::of(&[]));
+        Ok(Self { id, name, partition, file, head, fingerprint, position: 0, pending, ahead: 0, max_line_bytes })
     }
 
     /// Goes to a stored offset; false, and still at the beginning, if that offset is of another file.
@@ -84,6 +85,7 @@ impl Follow {
         self.partition = partition.clone();
         self.position = position;
         self.head = head;
+        self.fingerprint = fingerprint;
         Ok(true)
     }
 
@@ -97,6 +99,7 @@ impl Follow {
         let complete = tail.iter().rposition(|byte| *byte == b'\n').map(|index| start + index as u64 + 1);
         self.position = complete.unwrap_or(start);
         self.head = self.read_head(usize::try_from(self.position).unwrap_or(HEAD_MAX).min(HEAD_MAX))?;
+        self.fingerprint = Fingerprint::of(&self.head);
         Ok(())
     }
 
@@ -134,6 +137,7 @@ impl Follow {
         self.ahead = 0;
         self.pending.clear();
         self.head.clear();
+        self.fingerprint = Fingerprint::of(&[]);
         Progress::Restarted
     }
 
@@ -151,7 +155,10 @@ impl Follow {
     /// Sends what is pending, which ends at `position + ahead`.
     fn end_line(&mut self, lines: &mut Vec<Line>) {
         let room = HEAD_MAX - self.head.len();
-        self.head.extend(self.pending.iter().take(room));
+        if room > 0 {
+            self.head.extend(self.pending.iter().take(room));
+            self.fingerprint = Fingerprint::of(&self.head);
+        }
         let whole = self.pending.len() as u64 == self.ahead;
         let mut bytes = std::mem::take(&mut self.pending);
         self.position += self.ahead;
@@ -169,7 +176,7 @@ impl Follow {
             bytes,
             cut,
             partition: self.partition.clone(),
-            offset: write_offset(self.position, Fingerprint::of(&self.head)),
+            offset: write_offset(self.position, self.fingerprint),
         });
     }
 
