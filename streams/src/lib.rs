@@ -53,6 +53,7 @@ pub use dsl::{
 pub use error::{DriverError, Part, ProcessError, StoreError, TopologyError};
 pub use metrics::{DropReason, Metrics};
 pub use record::Headers;
+pub use runtime::{Streams, StreamsError};
 pub use topology::{Description, NodeDescription, NodeRole, SubtopologyDescription, Topology};
 pub use window::{Late, TimeWindows, Window, Windowed};
 

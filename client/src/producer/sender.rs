@@ -360,7 +360,12 @@ impl Drop for Sender {
 }
 
 async fn init_producer_id(shared: &Shared) -> Result<ProducerSession, ClientError> {
-    let build = |_| InitProducerIdRequest { transaction_timeout_ms: i32::MAX, ..Default::default() };
+    let build = |_| InitProducerIdRequest {
+        // Kafka's default is the empty id, which it refuses.
+        transactional_id: None,
+        transaction_timeout_ms: i32::MAX,
+        ..Default::default()
+    };
     let response = shared.cluster.call_any(build).await?;
     match ErrorCode::from_code(response.error_code) {
         ErrorCode::None => Ok(ProducerSession { id: response.producer_id, epoch: response.producer_epoch }),

@@ -20,7 +20,7 @@ pub(crate) use sink::Sink;
 pub(crate) use source::{SourceNode, SourceSettings, SourceSpec};
 pub(crate) use split::Branches;
 pub(crate) use stateless::{InPlace, Transform};
-pub(crate) use task::{Committable, Task, TaskId};
+pub(crate) use task::{Task, TaskId};
 pub(crate) use window_aggregate::{Emit, LateOutput, WindowAggregate};
 
 use std::sync::{

@@ -92,10 +92,6 @@ impl Task {
         Self { id, sources, inputs, by_topic, stores, metadata, cx, max_batch: MAX_BATCH }
     }
 
-    pub(crate) fn id(&self) -> TaskId {
-        self.id
-    }
-
     /// Limits batches to `records`; results do not depend on it.
     pub(crate) fn set_max_batch(&mut self, records: usize) {
         self.max_batch = records.max(1);
