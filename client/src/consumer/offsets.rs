@@ -336,7 +336,6 @@ fn list_request(version: i16, wanted: &[(TopicPartition, i64, i32)], isolation_l
             partition_index: partition.partition,
             current_leader_epoch: *leader_epoch,
             timestamp: *timestamp,
-            ..Default::default()
         };
         match topics.iter_mut().find(|topic| *topic.name == *partition.topic) {
             Some(topic) => topic.partitions.push(entry),
