@@ -1,9 +1,11 @@
-//! Developer tasks: `cargo xtask ci | tidy | schema-check | interop`. Each stands in a file of its own; this one only dispatches.
+//! Developer tasks: `cargo xtask ci | tidy | examples | schema-check | interop`. Each stands in a file of its own;
+//! this one only dispatches.
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod ci;
+mod examples;
 mod interop;
 mod schema_check;
 mod tidy;
@@ -21,6 +23,8 @@ enum Task {
     Ci,
     /// Checks what a reader cannot see at a glance: workspace edges, a header on every file, no commented-out code
     Tidy,
+    /// Runs every example and fails if one of them fails or does not end
+    Examples(examples::Args),
     /// Compares every message with Kafka's own definition of it
     SchemaCheck(schema_check::Args),
     /// Runs foreign clients against a broker: the standalone Riverrun, and Apache Kafka where its script is given
@@ -31,6 +35,7 @@ fn main() -> Result<()> {
     match Args::parse().task {
         Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
+        Task::Examples(args) => examples::run(&args),
         Task::SchemaCheck(args) => schema_check::run(&args),
         Task::Interop(args) => interop::run(&args),
     }

@@ -1,1 +1,0 @@
-//! One idea per file, every one run in CI.
