@@ -1,0 +1,90 @@
+//! ApiVersions (API key 18): which APIs are served, in which versions, and which cluster features are on.
+//!
+//! KIP-35; KIP-511: an unknown version is answered in version 0, and from v3 on the client's software is named, with
+//! letters, digits, dots and hyphens. Only what is served is advertised, since clients choose their behaviour by it:
+//! no `group.version` (KIP-848 is not served) and no `transaction.version`.
+
+use riverrun_core::protocol::{
+    ApiKey, ErrorCode, advertised_versions,
+    messages::{
+        ApiVersionsRequest, ApiVersionsResponse,
+        api_versions::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey},
+    },
+};
+
+use super::SERVED;
+use crate::{RequestContext, node::Node};
+
+/// `metadata.version` of Kafka 4.3, whose metadata records are written here.
+pub(crate) const METADATA_VERSION: (&str, i16, i16) = ("metadata.version", 7, 30);
+
+pub(super) fn handle(node: &Node, context: &RequestContext, request: &ApiVersionsRequest) -> ApiVersionsResponse {
+    if context.api_version >= 3 {
+        let ApiVersionsRequest { client_software_name: name, client_software_version: version } = request;
+        if !is_software_name(name) || !is_software_name(version) {
+            return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest.code(), ..Default::default() };
+        }
+        tracing::debug!(connection = context.connection_id, name, version, "client software");
+    }
+    let (name, min_version, max_version) = METADATA_VERSION;
+    ApiVersionsResponse {
+        api_keys: served_versions(),
+        supported_features: vec![SupportedFeatureKey { name: name.to_owned(), min_version, max_version }],
+        finalized_features_epoch: node.metadata_epoch(),
+        finalized_features: vec![FinalizedFeatureKey {
+            name: name.to_owned(),
+            max_version_level: max_version,
+            min_version_level: max_version,
+        }],
+        ..Default::default()
+    }
+}
+
+/// The answer, in version 0, to a request in a version that is not known.
+pub(crate) fn unsupported_version() -> ApiVersionsResponse {
+    ApiVersionsResponse {
+        error_code: ErrorCode::UnsupportedVersion.code(),
+        api_keys: served_versions(),
+        ..Default::default()
+    }
+}
+
+fn served_versions() -> Vec<ApiVersion> {
+    let version = |key: &ApiKey| {
+        let versions = advertised_versions(*key);
+        ApiVersion { api_key: key.code(), min_version: *versions.start(), max_version: *versions.end() }
+    };
+    SERVED.iter().map(version).collect()
+}
+
+/// KIP-511: begins and ends with a letter or digit; dots and hyphens may be between.
+fn is_software_name(text: &str) -> bool {
+    let alphanumeric = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    alphanumeric(bytes.first())
+        && alphanumeric(bytes.last())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn software_names() {
+        for good in ["librdkafka", "apache-kafka-java", "2.6.1", "a"] {
+            assert!(is_software_name(good), "{good}");
+        }
+        for bad in ["", "-a", "a-", "a b", "a\u{1b}[31m"] {
+            assert!(!is_software_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn produce_is_announced_from_version_0() {
+        let versions = served_versions();
+        let produce = versions.iter().find(|api| api.api_key == ApiKey::Produce.code());
+        assert_eq!(produce.map(|api| api.min_version), Some(0));
+        assert!(versions.iter().all(|api| api.api_key != ApiKey::AddPartitionsToTxn.code()));
+    }
+}

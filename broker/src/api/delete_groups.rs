@@ -1,0 +1,34 @@
+//! DeleteGroups (API key 42): groups without members go, with their positions (KIP-229).
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use riverrun_core::{
+    group::GroupId,
+    protocol::{
+        ErrorCode,
+        messages::{DeleteGroupsRequest, DeleteGroupsResponse, delete_groups::DeletableGroupResult},
+    },
+};
+
+use super::group_error;
+use crate::{Reply, node::Node};
+
+pub(super) fn handle(node: &Arc<Node>, request: DeleteGroupsRequest) -> Reply {
+    let deletions: Vec<_> = request.groups_names.into_iter().map(|group| delete(node, group)).collect();
+    Reply::later(async move { DeleteGroupsResponse { results: join_all(deletions).await, ..Default::default() } })
+}
+
+fn delete(node: &Node, group_id: String) -> impl Future<Output = DeletableGroupResult> + Send + use<> {
+    let id = GroupId::from(group_id.as_str());
+    let deleted = node.group_shard(&group_id);
+    let deleted = deleted.map(|shard| node.groups.command(&shard, move |machine, _| machine.delete(&id)));
+    async move {
+        let outcome = match deleted {
+            Ok(deleted) => deleted.await,
+            Err(error) => Err(error),
+        };
+        let code = outcome.map_or_else(|error| group_error(&error), |()| ErrorCode::None);
+        DeletableGroupResult { group_id, error_code: code.code() }
+    }
+}

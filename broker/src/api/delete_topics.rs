@@ -1,0 +1,49 @@
+//! DeleteTopics (API key 20). v6: by id too (KIP-516).
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use riverrun_core::{
+    Uuid,
+    protocol::{
+        ErrorCode,
+        messages::{DeleteTopicsRequest, DeleteTopicsResponse, delete_topics::DeletableTopicResult},
+    },
+};
+
+use super::topic_code;
+use crate::{Reply, RequestContext, node::Node, topics::TopicRef};
+
+pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: DeleteTopicsRequest) -> Reply {
+    let wanted: Vec<TopicRef> = if context.api_version >= 6 {
+        request.topics.into_iter().map(|t| t.name.map_or(TopicRef::Id(t.topic_id), TopicRef::Name)).collect()
+    } else {
+        request.topic_names.into_iter().map(TopicRef::Name).collect()
+    };
+    let mut waiting = Vec::new();
+    let mut responses: Vec<_> = wanted
+        .into_iter()
+        .map(|wanted| match node.delete_topic(&wanted) {
+            Ok((topic, committed)) => {
+                waiting.push(committed);
+                tracing::info!(topic = %topic.name, "topic deleted");
+                DeletableTopicResult { name: Some(topic.name.to_string()), topic_id: topic.id, ..Default::default() }
+            }
+            Err(error) => {
+                let (code, message) = topic_code(&error);
+                let (name, topic_id) = match wanted {
+                    TopicRef::Name(name) => (Some(name), Uuid::ZERO),
+                    TopicRef::Id(id) => (None, id),
+                };
+                DeletableTopicResult { name, topic_id, error_code: code.code(), error_message: Some(message) }
+            }
+        })
+        .collect();
+    Reply::later(async move {
+        let lost = join_all(waiting).await.iter().any(Result::is_err);
+        for topic in responses.iter_mut().filter(|topic| lost && topic.error_code == ErrorCode::None.code()) {
+            topic.error_code = ErrorCode::KafkaStorageError.code();
+        }
+        DeleteTopicsResponse { responses, ..Default::default() }
+    })
+}

@@ -1,0 +1,162 @@
+//! DescribeConfigs (API key 32): the settings of topics and of this broker, with where each value comes from (KIP-226).
+//! v3: types and documentation (KIP-569). Settings of groups and of client metrics: there are none.
+
+use std::collections::BTreeMap;
+
+use riverrun_core::{
+    log::LogConfig,
+    metadata::ConfigResource,
+    protocol::{
+        ErrorCode,
+        messages::{
+            DescribeConfigsRequest, DescribeConfigsResponse,
+            describe_configs::{
+                DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+            },
+        },
+    },
+};
+
+use crate::{
+    config::{BrokerConfig, UpdateMode, broker_synonym, config_type},
+    node::Node,
+};
+
+const DYNAMIC_TOPIC: i8 = 1;
+const DYNAMIC_BROKER: i8 = 2;
+const DYNAMIC_DEFAULT_BROKER: i8 = 3;
+const STATIC_BROKER: i8 = 4;
+const DEFAULT: i8 = 5;
+
+pub(super) fn handle(node: &Node, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+    let (synonyms, documentation) = (request.include_synonyms, request.include_documentation);
+    let describe = |resource: DescribeConfigsResource| {
+        let (code, message, mut configs) = match rows(node, &resource, synonyms, documentation) {
+            Ok(configs) => (ErrorCode::None, None, configs),
+            Err((code, message)) => (code, Some(message), Vec::new()),
+        };
+        if let Some(keys) = &resource.configuration_keys {
+            configs.retain(|row| keys.contains(&row.name));
+        }
+        DescribeConfigsResult {
+            error_code: code.code(),
+            error_message: message,
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name,
+            configs,
+        }
+    };
+    DescribeConfigsResponse { results: request.resources.into_iter().map(describe).collect(), ..Default::default() }
+}
+
+type Rows = Vec<DescribeConfigsResourceResult>;
+
+fn rows(
+    node: &Node,
+    resource: &DescribeConfigsResource,
+    synonyms: bool,
+    documentation: bool,
+) -> Result<Rows, (ErrorCode, String)> {
+    let resource = ConfigResource::from_wire(resource.resource_type, &resource.resource_name)
+        .map_err(|error| (ErrorCode::InvalidRequest, error.to_string()))?;
+    match &resource {
+        ConfigResource::Topic(name) => {
+            let image = node.image();
+            if image.topic(name).is_none() {
+                return Err((ErrorCode::UnknownTopicOrPartition, format!("topic '{name}' does not exist")));
+            }
+            Ok(topic_rows(node, &image.configs(&resource), synonyms, documentation))
+        }
+        ConfigResource::Broker(id) if *id == node.id => Ok(broker_rows(node, synonyms, documentation)),
+        ConfigResource::Broker(id) => {
+            Err((ErrorCode::InvalidRequest, format!("broker {id} was asked for, this is broker {}", node.id)))
+        }
+        ConfigResource::AllBrokers => {
+            let image = node.image();
+            let configs = image.configs(&resource);
+            let rows = broker_rows(node, synonyms, documentation).into_iter();
+            Ok(rows
+                .filter_map(|row| {
+                    let value = configs.get(&row.name)?.clone();
+                    Some(DescribeConfigsResourceResult {
+                        value: Some(value),
+                        config_source: DYNAMIC_DEFAULT_BROKER,
+                        ..row
+                    })
+                })
+                .collect())
+        }
+        ConfigResource::Group(_) | ConfigResource::ClientMetrics(_) => Ok(Rows::new()),
+    }
+}
+
+/// The settings of a topic for which `overrides` are set.
+pub(super) fn topic_rows(
+    node: &Node,
+    overrides: &BTreeMap<String, String>,
+    synonyms: bool,
+    documentation: bool,
+) -> Rows {
+    let defaults = node.log_defaults();
+    let fixed = LogConfig::default().entries();
+    defaults
+        .entries()
+        .into_iter()
+        .zip(fixed)
+        .map(|(entry, fixed)| {
+            let mut all = Vec::new();
+            if let Some(value) = overrides.get(entry.name) {
+                all.push(synonym(entry.name, value.clone(), DYNAMIC_TOPIC));
+            }
+            match broker_synonym(entry.name) {
+                Some(broker) => all.extend(broker_values(node, broker)),
+                None => all.push(synonym(entry.name, fixed.value, DEFAULT)),
+            }
+            // Where several broker settings make one default, its value is the effective one.
+            let overridden = all.first().is_some_and(|first| first.source == DYNAMIC_TOPIC);
+            let value = if overridden { all.first().and_then(|first| first.value.clone()) } else { Some(entry.value) };
+            DescribeConfigsResourceResult {
+                name: entry.name.to_owned(),
+                value,
+                config_source: all.first().map_or(DEFAULT, |first| first.source),
+                synonyms: if synonyms { all } else { Vec::new() },
+                config_type: config_type(entry.config_type).wire(),
+                documentation: documentation.then(|| entry.doc.to_owned()),
+                ..Default::default()
+            }
+        })
+        .collect()
+}
+
+fn broker_rows(node: &Node, synonyms: bool, documentation: bool) -> Rows {
+    let rows = BrokerConfig::SETTINGS.iter().map(|setting| {
+        let all = broker_values(node, setting.name);
+        DescribeConfigsResourceResult {
+            name: setting.name.to_owned(),
+            value: all.first().and_then(|first| first.value.clone()),
+            read_only: setting.mode == UpdateMode::ReadOnly,
+            config_source: all.first().map_or(DEFAULT, |first| first.source),
+            synonyms: if synonyms { all } else { Vec::new() },
+            config_type: setting.config_type.wire(),
+            documentation: documentation.then(|| setting.doc.to_owned()),
+            ..Default::default()
+        }
+    });
+    rows.collect()
+}
+
+/// The values of a broker setting, the one in force first.
+fn broker_values(node: &Node, name: &str) -> Vec<DescribeConfigsSynonym> {
+    let image = node.image();
+    let dynamic = |resource: &ConfigResource| image.configs(resource).get(name).cloned();
+    let own = dynamic(&ConfigResource::Broker(node.id)).map(|value| synonym(name, value, DYNAMIC_BROKER));
+    let all = dynamic(&ConfigResource::AllBrokers).map(|value| synonym(name, value, DYNAMIC_DEFAULT_BROKER));
+    let given = node.settings.given(name).map(|value| synonym(name, value.to_owned(), STATIC_BROKER));
+    let default =
+        DescribeConfigsSynonym { name: name.to_owned(), value: BrokerConfig::default().get(name), source: DEFAULT };
+    [own, all, given, Some(default)].into_iter().flatten().collect()
+}
+
+fn synonym(name: &str, value: String, source: i8) -> DescribeConfigsSynonym {
+    DescribeConfigsSynonym { name: name.to_owned(), value: Some(value), source }
+}

@@ -1,0 +1,58 @@
+//! FindCoordinator (API key 10): who coordinates a group or a transactional id. A single node is its own coordinator
+//! of everything. v1: key types; v4: several keys (KIP-699); v6: share groups (KIP-932), which are not served.
+
+use riverrun_core::protocol::{
+    ErrorCode,
+    messages::{FindCoordinatorRequest, FindCoordinatorResponse, find_coordinator::Coordinator},
+};
+
+use super::group_error;
+use crate::{RequestContext, node::Node};
+
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+
+pub(super) fn handle(
+    node: &Node,
+    context: &RequestContext,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
+    if context.api_version >= 4 {
+        let keys = request.coordinator_keys.into_iter();
+        let coordinators = keys.map(|key| find(node, context, request.key_type, key)).collect();
+        return FindCoordinatorResponse { coordinators, ..Default::default() };
+    }
+    let Coordinator { node_id, host, port, error_code, error_message, .. } =
+        find(node, context, request.key_type, request.key);
+    FindCoordinatorResponse { error_code, error_message, node_id, host, port, ..Default::default() }
+}
+
+fn find(node: &Node, context: &RequestContext, key_type: i8, key: String) -> Coordinator {
+    let found = match key_type {
+        // The topic that holds the groups is created when the first group is looked for.
+        GROUP => node.group_shard(&key).map(drop).map_err(|error| (group_error(&error), error.to_string())),
+        TRANSACTION => Ok(()),
+        other => Err((ErrorCode::InvalidRequest, format!("there are no coordinators for keys of type {other}"))),
+    };
+    match found {
+        Ok(()) => {
+            let endpoint = node.advertised(context.listener);
+            Coordinator {
+                key,
+                node_id: node.id.0,
+                host: endpoint.host,
+                port: i32::from(endpoint.port),
+                error_message: Some(String::new()),
+                ..Default::default()
+            }
+        }
+        Err((code, message)) => Coordinator {
+            key,
+            node_id: -1,
+            port: -1,
+            error_code: code.code(),
+            error_message: Some(message),
+            ..Default::default()
+        },
+    }
+}

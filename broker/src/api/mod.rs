@@ -1,0 +1,231 @@
+//! One file per Kafka API: each translates a request into calls of the domain, and what comes of it into a response.
+//! No rule of the domain lives here. [`SERVED`] is the list of what this broker serves, and all that it advertises.
+
+mod alter_configs;
+pub(crate) mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_groups;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_groups;
+mod describe_log_dirs;
+mod describe_topic_partitions;
+mod fetch;
+mod find_coordinator;
+mod heartbeat;
+mod incremental_alter_configs;
+mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_config_resources;
+mod list_groups;
+mod list_offsets;
+mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod offset_for_leader_epoch;
+mod produce;
+mod sasl;
+mod sync_group;
+
+use std::sync::Arc;
+
+pub(crate) use api_versions::METADATA_VERSION;
+
+use riverrun_core::{
+    log::{AppendError, ProducerError, ReadError},
+    protocol::{ApiKey, ErrorCode, RequestBody},
+    record::BatchError,
+};
+
+use crate::{
+    Reply, RequestContext,
+    groups::CoordinatorError,
+    metadata::ChangeError,
+    node::Node,
+    storage::{Partition, PartitionReadError, ProduceError},
+    topics::TopicError,
+};
+
+/// The APIs that are served, each in all versions of the codec.
+pub(crate) const SERVED: &[ApiKey] = &[
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
+    ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::DescribeGroups,
+    ApiKey::ListGroups,
+    ApiKey::SaslHandshake,
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::DeleteRecords,
+    ApiKey::InitProducerId,
+    ApiKey::OffsetForLeaderEpoch,
+    ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
+    ApiKey::DescribeLogDirs,
+    ApiKey::SaslAuthenticate,
+    ApiKey::CreatePartitions,
+    ApiKey::DeleteGroups,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::OffsetDelete,
+    ApiKey::DescribeCluster,
+    ApiKey::ListConfigResources,
+    ApiKey::DescribeTopicPartitions,
+];
+
+/// Whether an API is served.
+pub(crate) fn is_served(key: ApiKey) -> bool {
+    SERVED.contains(&key)
+}
+
+/// Begins a request. Whatever it changes has happened when this returns.
+pub(crate) fn handle(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Reply {
+    match body {
+        RequestBody::Produce(request) => produce::handle(node, context, request),
+        RequestBody::Fetch(request) => fetch::handle(node, context, request),
+        RequestBody::ListOffsets(request) => Reply::now(list_offsets::handle(node, context, &request)),
+        RequestBody::Metadata(request) => metadata::handle(node, context, request),
+        RequestBody::OffsetCommit(request) => offset_commit::handle(node, context, request),
+        RequestBody::OffsetFetch(request) => offset_fetch::handle(node, context, request),
+        RequestBody::FindCoordinator(request) => Reply::now(find_coordinator::handle(node, context, request)),
+        RequestBody::JoinGroup(request) => join_group::handle(node, context, request),
+        RequestBody::Heartbeat(request) => Reply::now(heartbeat::handle(node, request)),
+        RequestBody::LeaveGroup(request) => leave_group::handle(node, context, request),
+        RequestBody::SyncGroup(request) => sync_group::handle(node, request),
+        RequestBody::DescribeGroups(request) => Reply::now(describe_groups::handle(node, context, request)),
+        RequestBody::ListGroups(request) => Reply::now(list_groups::handle(node, &request)),
+        RequestBody::SaslHandshake(_) => Reply::now(sasl::handshake()),
+        RequestBody::SaslAuthenticate(_) => Reply::now(sasl::authenticate()),
+        RequestBody::ApiVersions(request) => Reply::now(api_versions::handle(node, context, &request)),
+        RequestBody::CreateTopics(request) => create_topics::handle(node, request),
+        RequestBody::DeleteTopics(request) => delete_topics::handle(node, context, request),
+        RequestBody::DeleteRecords(request) => delete_records::handle(node, &request),
+        RequestBody::InitProducerId(request) => init_producer_id::handle(node, &request),
+        RequestBody::OffsetForLeaderEpoch(request) => Reply::now(offset_for_leader_epoch::handle(node, &request)),
+        RequestBody::DescribeConfigs(request) => Reply::now(describe_configs::handle(node, request)),
+        RequestBody::AlterConfigs(request) => alter_configs::handle(node, request),
+        RequestBody::IncrementalAlterConfigs(request) => incremental_alter_configs::handle(node, request),
+        RequestBody::DescribeLogDirs(request) => Reply::now(describe_log_dirs::handle(node, &request)),
+        RequestBody::CreatePartitions(request) => create_partitions::handle(node, request),
+        RequestBody::DeleteGroups(request) => delete_groups::handle(node, request),
+        RequestBody::OffsetDelete(request) => offset_delete::handle(node, request),
+        RequestBody::DescribeCluster(request) => Reply::now(describe_cluster::handle(node, context, &request)),
+        RequestBody::ListConfigResources(request) => Reply::now(list_config_resources::handle(node, context, &request)),
+        RequestBody::DescribeTopicPartitions(request) => Reply::now(describe_topic_partitions::handle(node, request)),
+        // Not advertised; both transports refuse it before it comes here.
+        other => {
+            tracing::warn!(api_key = other.api_key().name(), "request for an API that is not served");
+            Reply::Close
+        }
+    }
+}
+
+/// The code for what a group request was refused with.
+fn group_error(error: &CoordinatorError) -> ErrorCode {
+    match error {
+        CoordinatorError::Loading => ErrorCode::CoordinatorLoadInProgress,
+        CoordinatorError::NotAvailable => ErrorCode::CoordinatorNotAvailable,
+        CoordinatorError::Group(error) => ErrorCode::from(error),
+    }
+}
+
+/// The code for why a batch was not appended.
+fn produce_code(error: &ProduceError) -> ErrorCode {
+    match error {
+        ProduceError::Append(error) => match error {
+            AppendError::Corrupt(error) => batch_code(error),
+            AppendError::NotOneBatch { .. } | AppendError::InvalidRecord { .. } => ErrorCode::InvalidRecord,
+            AppendError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+            AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+            AppendError::InvalidTimestamp { .. } => ErrorCode::InvalidTimestamp,
+            AppendError::Producer(ProducerError::OutOfOrderSequence { .. }) => ErrorCode::OutOfOrderSequenceNumber,
+            AppendError::Producer(ProducerError::Fenced { .. }) => ErrorCode::InvalidProducerEpoch,
+            AppendError::Io { .. } | AppendError::Offline { .. } => ErrorCode::KafkaStorageError,
+        },
+        ProduceError::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
+        ProduceError::Gone => ErrorCode::UnknownTopicOrPartition,
+    }
+}
+
+/// The code for why a producer's bytes are no batch.
+fn batch_code(error: &BatchError) -> ErrorCode {
+    match error {
+        BatchError::UnsupportedMagic { .. } | BatchError::CountMismatch { .. } | BatchError::OffsetGap { .. } => {
+            ErrorCode::InvalidRecord
+        }
+        BatchError::CodecNotBuilt { .. } | BatchError::UnknownCodec { .. } => ErrorCode::UnsupportedCompressionType,
+        BatchError::TooShort { .. }
+        | BatchError::TrailingBytes { .. }
+        | BatchError::InvalidLength { .. }
+        | BatchError::InvalidOffsets { .. }
+        | BatchError::InvalidRecordCount { .. }
+        | BatchError::CrcMismatch { .. }
+        | BatchError::Decompress { .. }
+        | BatchError::DecompressedTooLarge { .. }
+        | BatchError::MalformedRecord { .. }
+        | BatchError::BytesAfterLastRecord { .. } => ErrorCode::CorruptMessage,
+    }
+}
+
+/// The code for why nothing was read.
+fn read_code(error: &PartitionReadError) -> ErrorCode {
+    match error {
+        PartitionReadError::Log(ReadError::OffsetOutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
+        PartitionReadError::Log(ReadError::Corrupt { .. } | ReadError::Io { .. }) => ErrorCode::KafkaStorageError,
+        PartitionReadError::Gone => ErrorCode::UnknownTopicOrPartition,
+    }
+}
+
+/// Compares the leader epoch a client believes in with the partition's; -1 is not compared (KIP-320).
+fn check_leader_epoch(partition: &Partition, believed: i32) -> Result<(), ErrorCode> {
+    match believed {
+        _ if believed < 0 => Ok(()),
+        _ if believed < partition.leader_epoch().0 => Err(ErrorCode::FencedLeaderEpoch),
+        _ if believed > partition.leader_epoch().0 => Err(ErrorCode::UnknownLeaderEpoch),
+        _ => Ok(()),
+    }
+}
+
+/// The code and the words for why the metadata did not change.
+fn change_code<E: std::fmt::Display>(
+    error: &ChangeError<E>,
+    refused: impl FnOnce(&E) -> ErrorCode,
+) -> (ErrorCode, String) {
+    let code = match error {
+        ChangeError::Refused(error) => refused(error),
+        ChangeError::Log(_) => ErrorCode::KafkaStorageError,
+    };
+    (code, error.to_string())
+}
+
+/// The same for topics.
+fn topic_code<E>(error: &ChangeError<TopicError<E>>) -> (ErrorCode, String)
+where
+    E: std::fmt::Display,
+    for<'e> ErrorCode: From<&'e E>,
+{
+    change_code(error, |error| match error {
+        TopicError::Refused(error) => ErrorCode::from(error),
+        TopicError::Storage(_) => ErrorCode::KafkaStorageError,
+        TopicError::DeletionDisabled => ErrorCode::TopicDeletionDisabled,
+        TopicError::Internal { .. } => ErrorCode::InvalidTopicException,
+    })
+}
+
+/// A text that is null for "none" where the version knows null, and empty where it does not.
+fn null_or_empty(nullable: bool, text: Option<String>) -> Option<String> {
+    if nullable { text } else { Some(text.unwrap_or_default()) }
+}

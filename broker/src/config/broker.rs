@@ -1,0 +1,253 @@
+//! The broker's settings that have an effect, in one table: field, type, default, Kafka's name, check, importance, mode,
+//! documentation. The table yields the struct, its parser, the rows of DescribeConfigs and the reference page.
+//!
+//! Not here: topic settings (`riverrun_core::log::LogConfig` has their table) and Kafka's settings without an effect
+//! (`kafka_names`). Names and defaults are those of Kafka's `KafkaConfig`; `riverrun.*` are ours.
+
+use super::value::{ConfigType, ConfigValue, Durability, Importance, UpdateMode, any, at_least, list_of, one_of};
+
+/// One row of the table, without its value.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Kafka's name.
+    pub name: &'static str,
+    /// The type of its value.
+    pub config_type: ConfigType,
+    /// How much a user should care.
+    pub importance: Importance,
+    /// When it can change.
+    pub mode: UpdateMode,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// A value that a setting cannot have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid value `{value}` for {name}: {reason}")]
+pub struct InvalidValue {
+    /// The setting.
+    pub name: String,
+    /// The value given.
+    pub value: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+macro_rules! settings {
+    ($($field:ident: $type:ty = $default:expr, $name:literal, $check:expr, $importance:ident, $mode:ident, $doc:literal;)*) => {
+        /// The values of the broker's settings.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct BrokerConfig {
+            $(#[doc = $doc] pub(crate) $field: $type,)*
+        }
+
+        impl Default for BrokerConfig {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl BrokerConfig {
+            /// Every setting that has an effect, by name.
+            pub const SETTINGS: &'static [Setting] = &[$(Setting {
+                name: $name,
+                config_type: <$type as ConfigValue>::TYPE,
+                importance: Importance::$importance,
+                mode: UpdateMode::$mode,
+                doc: $doc,
+            },)*];
+
+            /// Sets one value from text; `false` if there is no setting of this name.
+            pub(crate) fn set(&mut self, name: &str, text: &str) -> Result<bool, InvalidValue> {
+                let invalid = |reason| InvalidValue { name: name.to_owned(), value: text.to_owned(), reason };
+                match name {
+                    $($name => {
+                        let value = <$type as ConfigValue>::parse(text).map_err(invalid)?;
+                        check(&value, $check).map_err(invalid)?;
+                        self.$field = value;
+                    })*
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            }
+
+            /// The value as Kafka shows it; `None` for Kafka's null, or for a name that is not in the table.
+            pub(crate) fn get(&self, name: &str) -> Option<String> {
+                match name {
+                    $($name => self.$field.render(),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+fn check<T>(value: &T, check: impl Fn(&T) -> Result<(), String>) -> Result<(), String> {
+    check(value)
+}
+
+const CODECS: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
+const POLICIES: &[&str] = &["compact", "delete"];
+const TIMESTAMP_TYPES: &[&str] = &["CreateTime", "LogAppendTime"];
+
+settings! {
+    advertised_listeners: Vec<String> = Vec::new(), "advertised.listeners", any, High, ReadOnly,
+        "The addresses clients are told to connect to, one per listener and in their order; as bound if empty.";
+    auto_create_topics_enable: bool = true, "auto.create.topics.enable", any, High, ReadOnly,
+        "Whether a topic that a client asks metadata of is created if it does not exist.";
+    broker_rack: Option<String> = None, "broker.rack", any, Medium, ReadOnly,
+        "The rack told to clients in metadata.";
+    compression_type: String = "producer".to_owned(), "compression.type", one_of(CODECS), High, Dynamic,
+        "The codec batches are stored in, for topics that set none; `producer` keeps what each producer chose.";
+    connections_max_idle_ms: i64 = 600_000, "connections.max.idle.ms", any, Medium, ReadOnly,
+        "Milliseconds after which a connection on which nothing happens is closed; negative for never.";
+    default_replication_factor: i32 = 1, "default.replication.factor", at_least(1), Medium, ReadOnly,
+        "Replicas of a topic created without saying how many. A single node can hold one.";
+    delete_topic_enable: bool = true, "delete.topic.enable", any, High, ReadOnly,
+        "Whether topics can be deleted.";
+    fetch_max_bytes: i32 = 57_671_680, "fetch.max.bytes", at_least(1024), Medium, ReadOnly,
+        "Upper bound of the record bytes in one fetch response, whatever the client asks for.";
+    group_initial_rebalance_delay_ms: i32 = 3_000, "group.initial.rebalance.delay.ms", at_least(0), Medium, ReadOnly,
+        "Milliseconds an empty group waits for more members after the first; 0 starts single consumers at once.";
+    group_max_session_timeout_ms: i32 = 1_800_000, "group.max.session.timeout.ms", at_least(1), Medium, ReadOnly,
+        "The longest session timeout in milliseconds a group member may ask for.";
+    group_max_size: i32 = i32::MAX, "group.max.size", at_least(1), Medium, ReadOnly,
+        "Members a group may have.";
+    group_min_session_timeout_ms: i32 = 6_000, "group.min.session.timeout.ms", at_least(1), Medium, ReadOnly,
+        "The shortest session timeout in milliseconds a group member may ask for.";
+    listeners: Vec<String> = Vec::new(), "listeners", any, High, ReadOnly,
+        "The addresses to listen on: PLAINTEXT://host:port, several with commas; port 0 lets the system choose.";
+    log_cleanup_policy: Vec<String> = vec!["delete".to_owned()], "log.cleanup.policy", list_of(POLICIES), Medium, Dynamic,
+        "What becomes of old records in topics that do not say: `delete`, `compact` or both.";
+    log_dir: Option<String> = None, "log.dir", any, High, ReadOnly,
+        "The data directory, if log.dirs is not set.";
+    log_dirs: Vec<String> = Vec::new(), "log.dirs", any, High, ReadOnly,
+        "The data directory. Exactly one is supported.";
+    log_index_interval_bytes: i32 = 4_096, "log.index.interval.bytes", at_least(0), Medium, Dynamic,
+        "Bytes of log between two entries of the offset index.";
+    log_index_size_max_bytes: i32 = 10_485_760, "log.index.size.max.bytes", at_least(4), Medium, Dynamic,
+        "Bytes an index file may have; a full one begins a new segment.";
+    log_message_timestamp_after_max_ms: i64 = 3_600_000, "log.message.timestamp.after.max.ms", at_least(0), Medium, Dynamic,
+        "Largest lead in milliseconds a record's own timestamp may have over the broker's clock.";
+    log_message_timestamp_before_max_ms: i64 = i64::MAX, "log.message.timestamp.before.max.ms", at_least(0), Medium, Dynamic,
+        "Largest lag in milliseconds a record's own timestamp may have behind the broker's clock.";
+    log_message_timestamp_type: String = "CreateTime".to_owned(), "log.message.timestamp.type", one_of(TIMESTAMP_TYPES), Medium, Dynamic,
+        "Whose clock gives the timestamp: `CreateTime` the producer's, `LogAppendTime` the broker's.";
+    log_retention_bytes: i64 = -1, "log.retention.bytes", at_least(-1), High, Dynamic,
+        "Bytes of a partition beyond which old segments are deleted; -1 for no limit.";
+    log_retention_check_interval_ms: i64 = 300_000, "log.retention.check.interval.ms", at_least(1), Medium, ReadOnly,
+        "Milliseconds between two looks for segments to delete or to roll.";
+    log_retention_hours: i32 = 168, "log.retention.hours", any, High, ReadOnly,
+        "Hours after which a segment is deleted, if neither log.retention.ms nor log.retention.minutes is set.";
+    log_retention_minutes: Option<i32> = None, "log.retention.minutes", any, High, ReadOnly,
+        "Minutes after which a segment is deleted, if log.retention.ms is not set.";
+    log_retention_ms: Option<i64> = None, "log.retention.ms", at_least(-1), High, Dynamic,
+        "Milliseconds after which a segment is deleted; -1 for no limit.";
+    log_roll_hours: i32 = 168, "log.roll.hours", at_least(1), High, ReadOnly,
+        "Hours after which a new segment begins even if the last is not full, if log.roll.ms is not set.";
+    log_roll_ms: Option<i64> = None, "log.roll.ms", at_least(1), High, Dynamic,
+        "Milliseconds after which a new segment begins even if the last is not full.";
+    log_segment_bytes: i32 = 1_073_741_824, "log.segment.bytes", at_least(1_048_576), High, Dynamic,
+        "Bytes of a segment's file, after which a new segment begins.";
+    log_segment_delete_delay_ms: i64 = 60_000, "log.segment.delete.delay.ms", at_least(0), Low, Dynamic,
+        "Milliseconds a deleted segment's files stay before they are removed.";
+    max_connections: i32 = i32::MAX, "max.connections", at_least(0), Medium, ReadOnly,
+        "Open connections over all listeners, above which new ones are closed at once.";
+    max_connections_per_ip: i32 = i32::MAX, "max.connections.per.ip", at_least(0), Medium, ReadOnly,
+        "Open connections from one IP address, above which new ones are closed at once.";
+    max_request_partition_size_limit: i32 = 2_000, "max.request.partition.size.limit", at_least(1), Medium, ReadOnly,
+        "Partitions in one answer to DescribeTopicPartitions.";
+    message_max_bytes: i32 = 1_048_588, "message.max.bytes", at_least(0), High, Dynamic,
+        "Largest batch in bytes that is accepted, after compression, by topics that do not say.";
+    min_insync_replicas: i32 = 1, "min.insync.replicas", at_least(1), High, Dynamic,
+        "Replicas that must have a record before acks=all is answered. A single node can satisfy 1.";
+    node_id: i32 = 1, "node.id", at_least(0), High, ReadOnly,
+        "The id of this broker; fixed when the data directory is first used.";
+    num_partitions: i32 = 1, "num.partitions", at_least(1), Medium, ReadOnly,
+        "Partitions of a topic created without saying how many.";
+    offset_metadata_max_bytes: i32 = 4_096, "offset.metadata.max.bytes", at_least(0), High, ReadOnly,
+        "The longest text that may be stored with a committed offset.";
+    offsets_retention_check_interval_ms: i64 = 600_000, "offsets.retention.check.interval.ms", at_least(1), High, ReadOnly,
+        "Milliseconds between two looks for committed offsets that have expired.";
+    offsets_retention_minutes: i32 = 10_080, "offsets.retention.minutes", at_least(1), High, ReadOnly,
+        "Minutes committed offsets are kept once their group is empty.";
+    offsets_topic_num_partitions: i32 = 50, "offsets.topic.num.partitions", at_least(1), High, ReadOnly,
+        "Partitions of __consumer_offsets; counts when the topic is created, on first use.";
+    offsets_topic_segment_bytes: i32 = 104_857_600, "offsets.topic.segment.bytes", at_least(1_048_576), High, ReadOnly,
+        "Bytes of a segment of __consumer_offsets; counts when the topic is created.";
+    riverrun_connection_inflight_max: i32 = 100, "riverrun.connection.inflight.max", at_least(1), Low, ReadOnly,
+        "Requests of one connection that may be under way; then nothing more is read from it until one is answered.";
+    riverrun_connection_inflight_max_bytes: i32 = 67_108_864, "riverrun.connection.inflight.max.bytes", at_least(1), Low, ReadOnly,
+        "Bytes of requests and responses that one connection may hold; then nothing more is read from it.";
+    riverrun_durability: Durability = Durability::Fsync, "riverrun.durability", any, High, ReadOnly,
+        "When acks=all is answered: `fsync` after an fdatasync that all waiting appends share, `os` after the write.";
+    riverrun_request_max_decoded_bytes: i32 = 67_108_864, "riverrun.request.max.decoded.bytes", at_least(1024), Low, ReadOnly,
+        "Memory one request may take when decoded, record bytes not counted.";
+    socket_listen_backlog_size: i32 = 50, "socket.listen.backlog.size", at_least(1), Medium, ReadOnly,
+        "Connections the system queues before they are accepted.";
+    socket_request_max_bytes: i32 = 104_857_600, "socket.request.max.bytes", at_least(1), Medium, ReadOnly,
+        "Bytes of one request; a larger one closes its connection.";
+}
+
+impl BrokerConfig {
+    /// Retention in milliseconds as the three settings give it together; -1 for no limit.
+    pub(crate) fn effective_retention_ms(&self) -> i64 {
+        let minutes = |count: i32| if count < 0 { -1 } else { i64::from(count) * 60_000 };
+        self.log_retention_ms.or(self.log_retention_minutes.map(minutes)).unwrap_or(if self.log_retention_hours < 0 {
+            -1
+        } else {
+            i64::from(self.log_retention_hours) * 3_600_000
+        })
+    }
+
+    /// Roll time in milliseconds as the two settings give it together.
+    pub(crate) fn effective_roll_ms(&self) -> i64 {
+        self.log_roll_ms.unwrap_or(i64::from(self.log_roll_hours) * 3_600_000)
+    }
+
+    /// The row of a setting.
+    pub fn setting(name: &str) -> Option<&'static Setting> {
+        Self::SETTINGS.iter().find(|setting| setting.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_valid_and_reads_back() {
+        let defaults = BrokerConfig::default();
+        let mut again = defaults.clone();
+        for setting in BrokerConfig::SETTINGS {
+            if let Some(text) = defaults.get(setting.name) {
+                assert_eq!(again.set(setting.name, &text), Ok(true), "{}", setting.name);
+            }
+        }
+        assert_eq!(again, defaults);
+    }
+
+    #[test]
+    fn the_table_is_sorted() {
+        assert!(BrokerConfig::SETTINGS.is_sorted_by_key(|setting| setting.name));
+    }
+
+    #[test]
+    fn the_finest_unit_wins() {
+        let mut config = BrokerConfig::default();
+        assert_eq!(config.effective_retention_ms(), 604_800_000);
+        config.set("log.retention.minutes", "2").unwrap();
+        assert_eq!(config.effective_retention_ms(), 120_000);
+        config.set("log.retention.ms", "-1").unwrap();
+        assert_eq!(config.effective_retention_ms(), -1);
+    }
+
+    #[test]
+    fn bad_values_say_what_is_expected() {
+        let mut config = BrokerConfig::default();
+        let error = config.set("num.partitions", "0").unwrap_err();
+        assert_eq!(error.to_string(), "invalid value `0` for num.partitions: must be at least 1");
+        let error = config.set("delete.topic.enable", "yes").unwrap_err();
+        assert_eq!(error.to_string(), "invalid value `yes` for delete.topic.enable: expected true or false");
+    }
+}

@@ -1,0 +1,124 @@
+//! The broker's configuration: what was set before the start, what was set while it ran, and where each value comes
+//! from. [`BrokerConfig`] is the table; `Settings` keeps what was given apart from the defaults.
+//!
+//! A name that Kafka knows but that means nothing here is accepted with a warning; a name that nobody knows is refused
+//! with the nearest match, since a misspelt setting that is silently ignored is the worst of the three.
+
+mod broker;
+mod kafka_names;
+mod page;
+mod properties;
+mod rules;
+mod value;
+
+pub use broker::{BrokerConfig, InvalidValue, Setting};
+pub use page::reference_page;
+pub(crate) use properties::parse as parse_properties;
+pub(crate) use rules::{Rules, broker_synonym, config_type, topic_config};
+pub use value::{ConfigType, Durability, Importance, UpdateMode};
+
+/// What `riverrun broker --help` says of the settings.
+pub fn help() -> String {
+    page::help()
+}
+
+/// Why a setting was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Neither Riverrun nor Kafka has a broker setting of this name.
+    #[error("unknown broker setting `{name}`{}", suggestion(nearest.as_deref()))]
+    UnknownName {
+        /// The name given.
+        name: String,
+        /// The known name that looks most like it, if any does.
+        nearest: Option<String>,
+    },
+    /// The value is of the wrong type or out of bounds.
+    #[error(transparent)]
+    InvalidValue(#[from] InvalidValue),
+    /// The setting can only be given before the start.
+    #[error("{name} cannot change while the broker runs; set it before the start")]
+    ReadOnly {
+        /// The setting.
+        name: String,
+    },
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
+/// What became of a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// It is in force.
+    Effective,
+    /// Kafka has such a setting, but it means nothing here.
+    WithoutEffect,
+}
+
+/// Names by which settings go besides the one in the table.
+const ALIASES: &[(&str, &str)] = &[("broker.id", "node.id")];
+
+/// Settings as they were given, with the configuration they add up to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// Name and value of each setting given, last one wins.
+    given: std::collections::BTreeMap<String, String>,
+    config: BrokerConfig,
+}
+
+impl Settings {
+    /// Takes one setting.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<Accepted, ConfigError> {
+        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, own)| own);
+        if self.config.set(name, value)? {
+            self.given.insert(name.to_owned(), self.config.get(name).unwrap_or_default());
+            Ok(Accepted::Effective)
+        } else if kafka_names::is_known(name) {
+            Ok(Accepted::WithoutEffect)
+        } else {
+            Err(ConfigError::UnknownName { name: name.to_owned(), nearest: nearest(name) })
+        }
+    }
+
+    /// The value that was given for a setting.
+    pub(crate) fn given(&self, name: &str) -> Option<&str> {
+        self.given.get(name).map(String::as_str)
+    }
+
+    /// What the settings add up to.
+    pub(crate) fn config(&self) -> &BrokerConfig {
+        &self.config
+    }
+}
+
+/// The known setting whose name is most like `name`, if one is much like it.
+fn nearest(name: &str) -> Option<String> {
+    let known = BrokerConfig::SETTINGS.iter().map(|setting| setting.name);
+    known
+        .chain(kafka_names::WITHOUT_EFFECT.iter().copied())
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= 3.max(candidate.len() / 4))
+        .map(|(_, candidate)| candidate.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fall_into_three_kinds() {
+        let mut settings = Settings::default();
+        assert_eq!(settings.set("num.partitions", "3"), Ok(Accepted::Effective));
+        assert_eq!(settings.set("broker.id", "7"), Ok(Accepted::Effective));
+        assert_eq!(settings.set("num.io.threads", "8"), Ok(Accepted::WithoutEffect));
+        let error = settings.set("num.partition", "3").unwrap_err();
+        assert_eq!(error.to_string(), "unknown broker setting `num.partition`; did you mean `num.partitions`?");
+        let error = settings.set("completely.different.thing.altogether", "3").unwrap_err();
+        assert!(matches!(error, ConfigError::UnknownName { nearest: None, .. }), "{error}");
+        assert_eq!((settings.config().num_partitions, settings.config().node_id), (3, 7));
+    }
+}

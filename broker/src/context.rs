@@ -1,0 +1,24 @@
+//! Who asks, and how: what a handler knows of a request besides its body.
+
+/// The circumstances of one request.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RequestContext {
+    /// The version in which the request came and its response is due.
+    pub api_version: i16,
+    /// How the client calls itself.
+    pub client_id: Option<String>,
+    /// The client's address as groups show it: `/127.0.0.1`, or `/in-process`.
+    pub client_host: String,
+    /// Unique per connection of this run.
+    pub connection_id: u64,
+    /// Which listener the connection came in by; `None` in process. Clients are told the addresses of their listener.
+    pub listener: Option<usize>,
+}
+
+impl RequestContext {
+    /// The circumstances of an in-process request.
+    pub fn in_process(connection_id: u64, api_version: i16, client_id: Option<String>) -> Self {
+        Self { api_version, client_id, client_host: "/in-process".to_owned(), connection_id, listener: None }
+    }
+}

@@ -1,0 +1,90 @@
+//! Why a broker does not start or stop: each names the thing and the remedy.
+
+use std::{error::Error as _, io};
+
+use crate::{config::ConfigError, storage::StorageOpenError};
+
+/// Why a broker does not start. Nothing is lost, and nothing keeps running.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Neither a data directory nor memory was chosen.
+    #[error("no place for the data: set log.dirs (or a data directory), or choose to keep everything in memory")]
+    NoDataDirectory,
+    /// More than one data directory.
+    #[error("log.dirs names {count} folders; exactly one is supported")]
+    SeveralDataDirectories {
+        /// How many there are.
+        count: usize,
+    },
+    /// A listener's address cannot be understood.
+    #[error("invalid listener address `{address}`: {reason}")]
+    InvalidAddress {
+        /// The address.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The number of advertised addresses is another than that of the listeners.
+    #[error("advertised.listeners names {advertised} addresses for {listeners} listeners; name one for each, or none")]
+    AdvertisedListeners {
+        /// Addresses advertised.
+        advertised: usize,
+        /// Listeners.
+        listeners: usize,
+    },
+    /// Another process listens on the address.
+    #[error(
+        "address {address} is in use by another process; stop that one or listen elsewhere (port 0 takes any free port)"
+    )]
+    AddressInUse {
+        /// The address.
+        address: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error("{problem}")]
+    DataDirectory {
+        /// What is wrong with it, with all causes and the remedy.
+        problem: String,
+    },
+    /// The metadata cannot be read or written.
+    #[error("{problem}; restore {METADATA_FOLDER} from a copy, or move the data directory away to start empty")]
+    Metadata {
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+const METADATA_FOLDER: &str = "__cluster_metadata-0";
+
+impl From<StorageOpenError> for StartError {
+    fn from(error: StorageOpenError) -> Self {
+        let mut problem = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            problem = format!("{problem}: {cause}");
+            source = cause.source();
+        }
+        Self::DataDirectory { problem }
+    }
+}
+
+/// A broker stopped, but not cleanly: nothing that was acknowledged is lost, and the next start checks the logs.
+#[derive(Debug, thiserror::Error)]
+#[error("{problem}")]
+pub struct ShutdownError {
+    /// What went wrong.
+    pub(crate) problem: String,
+}

@@ -1,0 +1,162 @@
+//! The driver of the group coordinator: one shard per partition of `__consumer_offsets`, loaded at start, and one timer
+//! for all of them. What the coordinator decides is in `riverrun_core::group`.
+
+mod shard;
+
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicI64, Ordering},
+};
+
+use riverrun_core::{
+    TopicPartition,
+    group::{Decision, GroupConfig, GroupError, GroupShard, Now, Response, Ticket, partition_for_group},
+};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{clock::Clock, config::BrokerConfig, storage::Partition};
+pub(crate) use shard::{CoordinatorError, Pending, Shard};
+
+/// The topic that holds groups and their offsets.
+pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// All groups of this broker.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    config: GroupConfig,
+    clock: Clock,
+    /// By partition of the offsets topic; empty until the topic exists.
+    shards: RwLock<Arc<Vec<Arc<Shard>>>>,
+    /// The monotonic time for which the timer is set.
+    timer_set_for: AtomicI64,
+    timer_changed: Notify,
+}
+
+impl Groups {
+    /// No groups; [`open`](Self::open) brings them.
+    pub(crate) fn new(config: &BrokerConfig, clock: Clock) -> Self {
+        Self {
+            config: group_config(config),
+            clock,
+            shards: RwLock::default(),
+            timer_set_for: AtomicI64::new(i64::MAX),
+            timer_changed: Notify::new(),
+        }
+    }
+
+    /// Takes the partitions of the offsets topic on, in their order. They answer "loading" until [`Self::load`].
+    /// Gives the shards to load.
+    pub(crate) fn open(&self, partitions: Vec<Arc<Partition>>) -> Vec<Arc<Shard>> {
+        let shards: Vec<_> = partitions.into_iter().map(|partition| Arc::new(Shard::loading(partition))).collect();
+        *self.shards.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shards.clone());
+        shards
+    }
+
+    /// Reads shards in. Blocks on the disk.
+    pub(crate) fn load(&self, shards: &[Arc<Shard>]) {
+        for shard in shards {
+            shard.load(self.config.clone(), self.clock.now());
+        }
+        self.timer_changed.notify_one();
+    }
+
+    /// Every shard.
+    pub(crate) fn shards(&self) -> Arc<Vec<Arc<Shard>>> {
+        Arc::clone(&self.shards.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The shard of a group; none as long as the offsets topic does not exist.
+    pub(crate) fn shard_of(&self, group: &str) -> Option<Arc<Shard>> {
+        let shards = self.shards();
+        let count = u32::try_from(shards.len()).ok().filter(|count| *count > 0)?;
+        shards.get(usize::try_from(partition_for_group(group, count)).ok()?).cloned()
+    }
+
+    /// Runs a command on the shard of a group; see [`Shard::command`].
+    pub(crate) fn command<T: Send + 'static>(
+        &self,
+        shard: &Arc<Shard>,
+        run: impl FnOnce(&mut GroupShard, Now) -> Decision<Result<T, GroupError>>,
+    ) -> Pending<T> {
+        let answer = shard.command(self.clock.now(), run);
+        self.set_timer(shard);
+        answer
+    }
+
+    /// Parks a caller in the shard of a group; see [`Shard::park`].
+    pub(crate) fn park(
+        &self,
+        shard: &Arc<Shard>,
+        run: impl FnOnce(&mut GroupShard, Ticket, Now) -> Decision,
+    ) -> Pending<Response> {
+        let answer = shard.park(self.clock.now(), run);
+        self.set_timer(shard);
+        answer
+    }
+
+    /// Forgets the positions in partitions that are gone.
+    pub(crate) fn forget_partitions(&self, is_gone: impl Fn(&TopicPartition) -> bool) {
+        for shard in self.shards().iter() {
+            // Nobody waits for this: the tombstones are written at leisure.
+            drop(shard.command(self.clock.now(), |machine, _| {
+                let Decision { records, replies, response: () } = machine.forget_partitions(&is_gone);
+                Decision { records, replies, response: Ok(()) }
+            }));
+        }
+    }
+
+    fn set_timer(&self, shard: &Shard) {
+        if shard.next_timeout().is_some_and(|next| next < self.timer_set_for.load(Ordering::Acquire)) {
+            self.timer_changed.notify_one();
+        }
+    }
+
+    /// Runs timeouts when they are due, until the broker stops.
+    pub(crate) async fn run_timers(self: Arc<Self>, stopping: CancellationToken) {
+        loop {
+            let now = self.clock.now();
+            let shards = self.shards();
+            for shard in shards.iter() {
+                shard.on_timeouts(now);
+            }
+            let next = shards.iter().filter_map(|shard| shard.next_timeout()).min();
+            self.timer_set_for.store(next.unwrap_or(i64::MAX), Ordering::Release);
+            // A command between reading and storing may have set an earlier one.
+            let earliest = shards.iter().filter_map(|shard| shard.next_timeout()).min();
+            if earliest != next {
+                continue;
+            }
+            let due = async {
+                match next {
+                    Some(next) => tokio::time::sleep_until(self.clock.instant_of(next)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => {}
+                () = self.timer_changed.notified() => {}
+                () = stopping.cancelled() => break,
+            }
+        }
+    }
+
+    /// Ends all shards; parked callers are told that the coordinator has gone.
+    pub(crate) fn close(&self) {
+        for shard in self.shards().iter() {
+            shard.close();
+        }
+    }
+}
+
+fn group_config(config: &BrokerConfig) -> GroupConfig {
+    let mut group = GroupConfig::default();
+    group.session_timeout_ms_min = config.group_min_session_timeout_ms;
+    group.session_timeout_ms_max = config.group_max_session_timeout_ms;
+    group.members_max = usize::try_from(config.group_max_size).unwrap_or(usize::MAX).min(group.members_max);
+    group.initial_rebalance_delay_ms = i64::from(config.group_initial_rebalance_delay_ms);
+    group.offsets_retention_ms = i64::from(config.offsets_retention_minutes) * 60_000;
+    group.offsets_retention_check_interval_ms = config.offsets_retention_check_interval_ms;
+    group.offset_metadata_bytes_max = usize::try_from(config.offset_metadata_max_bytes).unwrap_or(usize::MAX);
+    group
+}

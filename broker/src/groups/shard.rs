@@ -1,0 +1,363 @@
+//! The shell of one group shard: runs commands on the state machine, writes its records, and lets answers go once the
+//! records they rest on are committed.
+//!
+//! Lock order: a shard's state, then its partition's log. Answers are sent without either.
+//! The contract with the machine is in `riverrun_core::group`.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use riverrun_core::{
+    group::{
+        Decision, GroupConfig, GroupError, GroupShard, Now, Reply, Response, Ticket, decode_record, encode_record,
+    },
+    record::{BatchBuilder, BatchOptions, DecompressLimits, batches},
+};
+use tokio::sync::oneshot;
+
+use crate::storage::{LogOffline, Partition, ReadIsolation};
+
+/// Bytes read at once when loading.
+const LOAD_BYTES: usize = 1 << 20;
+
+/// Why a group request got no answer from the state machine.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum CoordinatorError {
+    /// The shard is still being read.
+    #[error("the coordinator is loading")]
+    Loading,
+    /// The shard's log cannot be used, or the coordinator stops.
+    #[error("the coordinator is not available")]
+    NotAvailable,
+    /// The state machine refused.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+}
+
+/// The groups of one partition of `__consumer_offsets`.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    partition: Arc<Partition>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// Callers that are parked in the state machine.
+    parked: HashMap<Ticket, oneshot::Sender<Response>>,
+    next_ticket: u64,
+    /// Where the shard's last append ends: answers wait until it is committed.
+    appended_end: i64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Loading,
+    Active(GroupShard),
+    /// The log has failed, or the coordinator stops.
+    Closed,
+}
+
+/// An answer that comes once it may: whatever it rests on has happened already.
+pub(crate) type Pending<T> = BoxFuture<'static, Result<T, CoordinatorError>>;
+
+/// Answers on their way to callers.
+type Outgoing = Vec<(oneshot::Sender<Response>, Response)>;
+
+impl Shard {
+    /// A shard whose partition has not been read.
+    pub(crate) fn loading(partition: Arc<Partition>) -> Self {
+        let state = State { phase: Phase::Loading, parked: HashMap::new(), next_ticket: 0, appended_end: 0 };
+        Self { partition, state: Mutex::new(state) }
+    }
+
+    /// Reads the partition and opens the shard. Blocks on the disk.
+    pub(crate) fn load(self: &Arc<Self>, config: GroupConfig, now: Now) {
+        let mut machine = GroupShard::new(config);
+        let loaded = self.replay_log(&mut machine);
+        let mut state = self.lock();
+        match loaded {
+            Ok(end) => {
+                state.appended_end = end;
+                let decision = machine.start(now);
+                state.phase = Phase::Active(machine);
+                let after = self.apply(&mut state, decision);
+                drop(state);
+                after.release(self);
+            }
+            Err(error) => {
+                tracing::error!(partition = %self.partition.topic_partition(), error, "cannot load the group coordinator");
+                state.phase = Phase::Closed;
+            }
+        }
+    }
+
+    fn replay_log(&self, machine: &mut GroupShard) -> Result<i64, String> {
+        let offsets = self.partition.offsets();
+        let mut offset = offsets.log_start;
+        while offset < offsets.log_end {
+            let read = self.partition.read(offset, LOAD_BYTES, true, ReadIsolation::LogEnd);
+            let read = read.map_err(|error| format!("offset {offset}: {error}"))?;
+            let start = offset;
+            for batch in batches(read.records) {
+                let batch = batch.map_err(|error| format!("after offset {offset}: {error}"))?;
+                if !batch.header().attributes.is_control() {
+                    let records = batch.decode(&DecompressLimits::default());
+                    let records = records.map_err(|error| format!("batch at offset {offset}: {error}"))?;
+                    for record in &records {
+                        let record = record.map_err(|error| format!("batch at offset {offset}: {error}"))?;
+                        let Some(key) = record.key.map(Bytes::copy_from_slice) else { continue };
+                        let value = record.value.map(Bytes::copy_from_slice);
+                        let decoded = decode_record(&key, value.as_ref());
+                        if let Some(decoded) =
+                            decoded.map_err(|error| format!("record at offset {}: {error}", record.offset))?
+                        {
+                            machine.replay(&decoded);
+                        }
+                    }
+                }
+                offset = batch.header().last_offset() + 1;
+            }
+            if offset == start {
+                return Err(format!("no batch at offset {offset} though the log ends at {}", offsets.log_end));
+            }
+        }
+        Ok(offsets.log_end)
+    }
+
+    /// Runs a command that is answered when its records are committed.
+    pub(crate) fn command<T: Send + 'static>(
+        self: &Arc<Self>,
+        now: Now,
+        run: impl FnOnce(&mut GroupShard, Now) -> Decision<Result<T, GroupError>>,
+    ) -> Pending<T> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.lock();
+        let decision = match &mut state.phase {
+            Phase::Active(machine) => Ok(run(machine, now)),
+            phase => Err(phase.error()),
+        };
+        match decision {
+            Err(error) => {
+                drop(state);
+                let _ = sender.send(Err(error));
+            }
+            Ok(Decision { records, replies, response }) => {
+                let mut after = self.apply(&mut state, Decision { records, replies, response: () });
+                drop(state);
+                let response = match after.failed {
+                    true => Err(GroupError::LogUnavailable),
+                    false => response,
+                };
+                after.then = Some(Box::new(move |committed: Result<(), LogOffline>| {
+                    let response = response.map_err(CoordinatorError::Group);
+                    let response = committed.map_or(Err(GroupError::NotCoordinator.into()), |()| response);
+                    // A caller that is gone is not told.
+                    let _ = sender.send(response);
+                }));
+                after.release(self);
+            }
+        }
+        Box::pin(async move { receiver.await.unwrap_or(Err(CoordinatorError::NotAvailable)) })
+    }
+
+    /// Runs a command whose caller is parked in the state machine.
+    pub(crate) fn park(
+        self: &Arc<Self>,
+        now: Now,
+        run: impl FnOnce(&mut GroupShard, Ticket, Now) -> Decision,
+    ) -> Pending<Response> {
+        let (sender, receiver) = oneshot::channel();
+        let mut refused = None;
+        let mut state = self.lock();
+        let ticket = Ticket(state.next_ticket);
+        state.next_ticket += 1;
+        let decision = match &mut state.phase {
+            Phase::Active(machine) => Ok(run(machine, ticket, now)),
+            phase => Err(phase.error()),
+        };
+        match decision {
+            Ok(decision) => {
+                state.parked.insert(ticket, sender);
+                let after = self.apply(&mut state, decision);
+                drop(state);
+                after.release(self);
+            }
+            Err(error) => {
+                drop(state);
+                refused = Some(error);
+            }
+        }
+        Box::pin(async move {
+            match refused {
+                Some(error) => Err(error),
+                None => receiver.await.map_err(|_| CoordinatorError::NotAvailable),
+            }
+        })
+    }
+
+    /// Asks the state machine something that waits for nothing.
+    pub(crate) fn ask<T>(&self, ask: impl FnOnce(&mut GroupShard) -> T) -> Result<T, CoordinatorError> {
+        let mut state = self.lock();
+        match &mut state.phase {
+            Phase::Active(machine) => Ok(ask(machine)),
+            phase => Err(phase.error()),
+        }
+    }
+
+    /// When the state machine wants to be called.
+    pub(crate) fn next_timeout(&self) -> Option<i64> {
+        match &self.lock().phase {
+            Phase::Active(machine) => machine.next_timeout(),
+            Phase::Loading | Phase::Closed => None,
+        }
+    }
+
+    /// Lets happen what is due.
+    pub(crate) fn on_timeouts(self: &Arc<Self>, now: Now) {
+        loop {
+            let mut state = self.lock();
+            let Phase::Active(machine) = &mut state.phase else { return };
+            if machine.next_timeout().is_none_or(|due| due > now.monotonic_ms) {
+                return;
+            }
+            let decision = machine.on_timeout(now);
+            let after = self.apply(&mut state, decision);
+            drop(state);
+            after.release(self);
+        }
+    }
+
+    /// Ends the shard; whoever is parked is told that the coordinator has gone.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        let Phase::Active(machine) = &mut state.phase else {
+            state.phase = Phase::Closed;
+            return;
+        };
+        let replies = machine.unload();
+        state.phase = Phase::Closed;
+        let outgoing = state.take_callers(replies);
+        drop(state);
+        send(outgoing);
+    }
+
+    /// Appends the records of a decision and replays them. What is left is to be released without the lock.
+    fn apply(&self, state: &mut State, decision: Decision) -> After {
+        let mut failed = false;
+        let replies = if decision.records.is_empty() {
+            decision.replies
+        } else {
+            match self.append(&decision) {
+                Ok(end) => {
+                    state.appended_end = end;
+                    if let Phase::Active(machine) = &mut state.phase {
+                        for record in &decision.records {
+                            machine.replay(record);
+                        }
+                    }
+                    decision.replies
+                }
+                Err(error) => {
+                    tracing::error!(partition = %self.partition.topic_partition(), error, "cannot write group records");
+                    failed = true;
+                    decision.fail()
+                }
+            }
+        };
+        let end = if failed { 0 } else { state.appended_end };
+        After { end, failed, outgoing: state.take_callers(replies), then: None }
+    }
+
+    fn append(&self, decision: &Decision) -> Result<i64, String> {
+        let now_ms = self.partition.wall_ms();
+        let mut builder = BatchBuilder::new(BatchOptions::default());
+        for record in &decision.records {
+            let encoded = encode_record(record).map_err(|error| error.to_string())?;
+            let added = builder.append(now_ms, Some(&encoded.key), encoded.value.as_deref(), []);
+            added.map_err(|error| error.to_string())?;
+        }
+        let batch = builder.build().map_err(|error| error.to_string())?;
+        let appended = self.partition.append_internal(batch).map_err(|error| error.to_string())?;
+        Ok(appended.last_offset + 1)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| {
+            // Half a command may have run: the shard cannot be trusted any more.
+            let mut state = PoisonError::into_inner(poisoned);
+            state.phase = Phase::Closed;
+            state
+        })
+    }
+}
+
+impl State {
+    fn take_callers(&mut self, replies: Vec<Reply>) -> Outgoing {
+        let callers = replies.into_iter();
+        callers.filter_map(|reply| Some((self.parked.remove(&reply.ticket)?, reply.response))).collect()
+    }
+}
+
+impl Phase {
+    fn error(&self) -> CoordinatorError {
+        match self {
+            Self::Loading => CoordinatorError::Loading,
+            Self::Active(_) | Self::Closed => CoordinatorError::NotAvailable,
+        }
+    }
+}
+
+/// What follows a command once its records are committed.
+struct After {
+    end: i64,
+    failed: bool,
+    outgoing: Outgoing,
+    then: Option<Box<dyn FnOnce(Result<(), LogOffline>) + Send>>,
+}
+
+impl After {
+    fn release(self, shard: &Arc<Shard>) {
+        let Self { end, outgoing, then, .. } = self;
+        if outgoing.is_empty() && then.is_none() {
+            return;
+        }
+        let weak = Arc::downgrade(shard);
+        shard.partition.on_committed(
+            end,
+            Box::new(move |committed| {
+                match committed {
+                    Ok(()) => send(outgoing),
+                    Err(LogOffline) => {
+                        send(outgoing.into_iter().map(|(caller, response)| (caller, refuse(&response))).collect());
+                        if let Some(shard) = weak.upgrade() {
+                            shard.close();
+                        }
+                    }
+                }
+                if let Some(then) = then {
+                    then(committed);
+                }
+            }),
+        );
+    }
+}
+
+fn refuse(response: &Response) -> Response {
+    match response {
+        Response::Join(_) => Response::Join(Err(GroupError::NotCoordinator)),
+        Response::Sync(_) => Response::Sync(Err(GroupError::NotCoordinator)),
+    }
+}
+
+fn send(outgoing: Outgoing) {
+    for (caller, response) in outgoing {
+        // A caller whose connection is gone is not told.
+        let _ = caller.send(response);
+    }
+}

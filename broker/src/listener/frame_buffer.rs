@@ -1,0 +1,85 @@
+//! Cutting a byte stream into frames: four bytes of length, then as many bytes.
+//!
+//! Invariant: memory grows with the bytes that have arrived, never with a length that was only announced.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// What the peer's first read brings room for, and the least each further one does.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A frame whose length prefix is no length, or more than is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("frame of {size} bytes; socket.request.max.bytes allows {limit}")]
+pub(super) struct FrameTooLarge {
+    pub(super) size: i64,
+    pub(super) limit: usize,
+}
+
+/// Bytes received and not handled yet.
+#[derive(Debug)]
+pub(super) struct FrameBuffer {
+    bytes: BytesMut,
+    limit: usize,
+}
+
+impl FrameBuffer {
+    /// An empty buffer for frames of up to `limit` bytes.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { bytes: BytesMut::new(), limit }
+    }
+
+    /// Where the next bytes go.
+    pub(super) fn space(&mut self) -> &mut BytesMut {
+        // Doubling keeps the cost of growing a large frame linear.
+        let wanted = READ_BYTES.max(self.bytes.len());
+        if self.bytes.capacity() - self.bytes.len() < READ_BYTES / 4 {
+            self.bytes.reserve(wanted);
+        }
+        &mut self.bytes
+    }
+
+    /// The next whole frame without its length, if it has arrived.
+    pub(super) fn next_frame(&mut self) -> Result<Option<Bytes>, FrameTooLarge> {
+        let Some(prefix) = self.bytes.first_chunk::<4>() else { return Ok(None) };
+        let announced = i32::from_be_bytes(*prefix);
+        let too_large = FrameTooLarge { size: i64::from(announced), limit: self.limit };
+        let size = usize::try_from(announced).map_err(|_| too_large)?;
+        if size > self.limit {
+            return Err(too_large);
+        }
+        if self.bytes.len() - 4 < size {
+            return Ok(None);
+        }
+        self.bytes.advance(4);
+        Ok(Some(self.bytes.split_to(size).freeze()))
+    }
+
+    /// Whether part of a frame is there.
+    pub(super) fn is_mid_frame(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_out_whole() {
+        let mut buffer = FrameBuffer::new(10);
+        buffer.space().extend_from_slice(&[0, 0, 0, 2, 7, 8, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(buffer.next_frame(), Ok(Some(Bytes::from_static(&[7, 8]))));
+        assert_eq!(buffer.next_frame(), Ok(Some(Bytes::new())));
+        assert_eq!(buffer.next_frame(), Ok(None));
+        assert!(buffer.is_mid_frame());
+        buffer.space().extend_from_slice(&[0, 11]);
+        assert_eq!(buffer.next_frame(), Err(FrameTooLarge { size: 11, limit: 10 }));
+    }
+
+    #[test]
+    fn a_negative_length_is_refused() {
+        let mut buffer = FrameBuffer::new(10);
+        buffer.space().extend_from_slice(&[0xff; 4]);
+        assert_eq!(buffer.next_frame(), Err(FrameTooLarge { size: -1, limit: 10 }));
+    }
+}

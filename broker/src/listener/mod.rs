@@ -1,0 +1,152 @@
+//! TCP listeners: binding, accepting, the caps on connections. What a connection does is in `connection`.
+
+mod connection;
+mod frame_buffer;
+mod out_buffer;
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use dashmap::DashMap;
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+
+use crate::{endpoint::Endpoint, error::StartError, node::Node};
+use connection::Origin;
+
+/// Connections that are open now, counted for the caps.
+#[derive(Debug, Default)]
+pub(crate) struct OpenConnections {
+    next_id: AtomicU64,
+    all: AtomicUsize,
+    by_ip: DashMap<IpAddr, usize>,
+}
+
+/// One counted connection; ends the count when dropped.
+#[derive(Debug)]
+struct Counted {
+    node: Arc<Node>,
+    ip: IpAddr,
+}
+
+impl OpenConnections {
+    /// A number no other connection of this run has.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Counted {
+    /// Counts a connection in, unless one of the caps is reached; then its name and value are the error.
+    fn new(node: &Arc<Node>, ip: IpAddr) -> Result<Self, (&'static str, i32)> {
+        let (all_max, ip_max) = (node.start_config.max_connections, node.start_config.max_connections_per_ip);
+        let open = &node.connections;
+        let counted = Self { node: Arc::clone(node), ip };
+        let all = open.all.fetch_add(1, Ordering::Relaxed) + 1;
+        let of_ip = {
+            let mut of_ip = open.by_ip.entry(ip).or_insert(0);
+            *of_ip += 1;
+            *of_ip
+        };
+        let above = |count: usize, max: i32| usize::try_from(max).is_ok_and(|max| count > max);
+        if above(all, all_max) {
+            return Err(("max.connections", all_max));
+        }
+        if above(of_ip, ip_max) {
+            return Err(("max.connections.per.ip", ip_max));
+        }
+        Ok(counted)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let open = &self.node.connections;
+        open.all.fetch_sub(1, Ordering::Relaxed);
+        let mut left = 0;
+        if let Some(mut of_ip) = open.by_ip.get_mut(&self.ip) {
+            *of_ip = of_ip.saturating_sub(1);
+            left = *of_ip;
+        }
+        if left == 0 {
+            open.by_ip.remove_if(&self.ip, |_, count| *count == 0);
+        }
+    }
+}
+
+/// Binds one listener to the first address its host name leads to that can be had.
+pub(crate) async fn bind(endpoint: &Endpoint, backlog: u32) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source: io::Error| StartError::Listen { address: endpoint.to_string(), source };
+    let host = if endpoint.host.is_empty() { "0.0.0.0" } else { endpoint.host.as_str() };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name leads to no address");
+    for address in lookup_host((host, endpoint.port)).await.map_err(failed)? {
+        match listen(address, backlog) {
+            Ok(bound) => return Ok(bound),
+            Err(error) => last = error,
+        }
+    }
+    Err(if last.kind() == io::ErrorKind::AddrInUse {
+        StartError::AddressInUse { address: endpoint.to_string() }
+    } else {
+        failed(last)
+    })
+}
+
+fn listen(address: SocketAddr, backlog: u32) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // So that a restarted broker gets its port back while old connections linger in TIME_WAIT. On Windows the option
+    // would let two processes share the port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(backlog)?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
+
+/// Accepts connections until the broker stops. Each is served by a task of its own, so that a panic ends one only.
+pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener, index: usize) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = node.stopping.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => serve(&node, stream, peer, index),
+            Err(error) => {
+                // Out of file descriptors as a rule: wait for some to be closed instead of spinning.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::select! {
+                    () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {}
+                    () = node.stopping.cancelled() => return,
+                }
+            }
+        }
+    }
+}
+
+fn serve(node: &Arc<Node>, stream: TcpStream, peer: SocketAddr, listener: usize) {
+    let counted = match Counted::new(node, peer.ip()) {
+        Ok(counted) => counted,
+        Err((setting, limit)) => {
+            tracing::warn!(%peer, setting, limit, "connection refused: the cap is reached");
+            return;
+        }
+    };
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+    }
+    let connection_id = node.connections.next_id();
+    let origin = Origin { peer, listener, connection_id };
+    let node = Arc::clone(node);
+    let tasks = node.tasks.clone();
+    tasks.spawn(async move {
+        connection::serve(node, stream, origin).await;
+        drop(counted);
+    });
+}

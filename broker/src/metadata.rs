@@ -1,0 +1,125 @@
+//! The metadata: its log, and the image of it that everybody reads.
+//!
+//! A change is decided on the image, appended, replayed and published in one step; its answer waits until the records are
+//! durable. Publishing first is safe, since the flusher syncs the metadata log before any other: no record in a topic
+//! is durable, or acknowledged, before the topic is.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use bytes::Bytes;
+use riverrun_core::{
+    metadata::{Image, MetadataRecord},
+    record::{BatchBuilder, BatchOptions, DecompressLimits, batches},
+};
+
+use crate::storage::{Committed, Partition, ReadIsolation};
+
+/// Bytes read at once when loading.
+const LOAD_BYTES: usize = 1 << 20;
+
+/// The metadata log cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the metadata log cannot be {action}: {reason}")]
+pub(crate) struct MetadataLogError {
+    action: &'static str,
+    reason: String,
+}
+
+/// Why a change did not happen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChangeError<E> {
+    /// It is not allowed.
+    #[error("{0}")]
+    Refused(E),
+    /// It could not be written.
+    #[error(transparent)]
+    Log(#[from] MetadataLogError),
+}
+
+/// The metadata of this broker.
+#[derive(Debug)]
+pub(crate) struct MetadataStore {
+    log: Arc<Partition>,
+    image: RwLock<Arc<Image>>,
+    /// One change at a time: from the decision to the publication.
+    changing: Mutex<()>,
+}
+
+impl MetadataStore {
+    /// Reads the log. Blocks on the disk.
+    pub(crate) fn load(log: Arc<Partition>) -> Result<Self, MetadataLogError> {
+        let failed = |reason: String| MetadataLogError { action: "read", reason };
+        let mut image = Image::default();
+        let end = log.offsets().log_end;
+        let mut offset = log.offsets().log_start;
+        while offset < end {
+            let read = log.read(offset, LOAD_BYTES, true, ReadIsolation::LogEnd);
+            let read = read.map_err(|error| failed(format!("offset {offset}: {error}")))?;
+            let from = offset;
+            for batch in batches(read.records) {
+                let batch = batch.map_err(|error| failed(format!("after offset {offset}: {error}")))?;
+                offset = batch.header().last_offset() + 1;
+                if !batch.header().attributes.is_control() {
+                    let at = |error: String| failed(format!("batch before offset {offset}: {error}"));
+                    let records = batch.decode(&DecompressLimits::default()).map_err(|error| at(error.to_string()))?;
+                    for record in &records {
+                        let record = record.map_err(|error| at(error.to_string()))?;
+                        let value = Bytes::copy_from_slice(record.value.unwrap_or_default());
+                        let decoded = MetadataRecord::decode(&value).map_err(|error| at(error.to_string()))?;
+                        if let Some(decoded) = decoded {
+                            image.replay(&decoded).map_err(|error| at(error.to_string()))?;
+                        }
+                    }
+                }
+            }
+            if offset == from {
+                return Err(failed(format!("no batch at offset {offset} though the log ends at {end}")));
+            }
+        }
+        Ok(Self { log, image: RwLock::new(Arc::new(image)), changing: Mutex::default() })
+    }
+
+    /// The metadata now.
+    pub(crate) fn image(&self) -> Arc<Image> {
+        Arc::clone(&self.image.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Resolves when all that was changed until now is durable.
+    pub(crate) fn committed_now(&self) -> Committed {
+        self.log.committed(self.log.offsets().log_end)
+    }
+
+    /// Where the metadata log ends: rises with every change.
+    pub(crate) fn epoch(&self) -> i64 {
+        self.log.offsets().log_end
+    }
+
+    /// Decides a change on the metadata, writes its records and publishes what follows. `prepare` runs in between, on
+    /// the image to be published: what it cannot do is not to be.
+    pub(crate) fn change<T, E>(
+        &self,
+        decide: impl FnOnce(&Image) -> Result<(Vec<MetadataRecord>, T), E>,
+        prepare: impl FnOnce(&Image, &T) -> Result<(), E>,
+    ) -> Result<(T, Committed), ChangeError<E>> {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.image();
+        let (records, outcome) = decide(&current).map_err(ChangeError::Refused)?;
+        if records.is_empty() {
+            return Ok((outcome, Box::pin(std::future::ready(Ok(())))));
+        }
+        let failed = |reason: String| MetadataLogError { action: "written", reason };
+        let mut image = (*current).clone();
+        let mut builder = BatchBuilder::new(BatchOptions::default());
+        for record in &records {
+            image.replay(record).map_err(|error| failed(error.to_string()))?;
+            let value = record.encode().map_err(|error| failed(error.to_string()))?;
+            let added = builder.append(self.log.wall_ms(), None, Some(&value), []);
+            added.map_err(|error| failed(error.to_string()))?;
+        }
+        let batch = builder.build().map_err(|error| failed(error.to_string()))?;
+        prepare(&image, &outcome).map_err(ChangeError::Refused)?;
+        let appended = self.log.append_internal(batch).map_err(|error| failed(error.to_string()))?;
+        *self.image.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(image);
+        Ok((outcome, self.log.committed(appended.last_offset + 1)))
+    }
+}

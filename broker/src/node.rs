@@ -1,0 +1,166 @@
+//! What the handlers see of the broker: its parts, and the few things that need several of them.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use riverrun_core::{
+    NodeId, ProducerId, Uuid,
+    log::LogConfig,
+    metadata::{ClusterView, ConfigResource, Image, ProducerIdBlock, ProducerIdsExhausted, TopicConfigRules},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    clock::Clock,
+    config::{BrokerConfig, Rules, Settings, topic_config},
+    endpoint::Endpoint,
+    groups::{CoordinatorError, Groups, Shard},
+    listener::OpenConnections,
+    metadata::{ChangeError, MetadataStore},
+    storage::{Committed, Storage},
+};
+
+/// A running broker.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) cluster_id: String,
+    pub(crate) clock: Clock,
+    /// What the broker was started with.
+    pub(crate) settings: Settings,
+    /// The same as values; what can change while it runs is in [`Self::log_defaults`].
+    pub(crate) start_config: BrokerConfig,
+    pub(crate) in_memory: bool,
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) metadata: MetadataStore,
+    pub(crate) groups: Arc<Groups>,
+    pub(crate) connections: OpenConnections,
+    /// What clients are told of each listener.
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// Producer ids that are given out but not taken, and until when their block waits to be durable.
+    pub(crate) producer_ids: Mutex<Option<ProducerIdBlock>>,
+    /// What holds for topics that set nothing; changes with the broker's dynamic settings.
+    pub(crate) log_defaults: RwLock<Arc<LogConfig>>,
+    /// Cancelled when the broker stops: nothing new is begun, and what waits ends.
+    pub(crate) stopping: CancellationToken,
+    /// Every task of the broker.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// Where in-process clients are told that the broker is, if it listens nowhere.
+const IN_PROCESS: (&str, u16) = ("in-process", 9092);
+
+impl Node {
+    /// The metadata now.
+    pub(crate) fn image(&self) -> Arc<Image> {
+        self.metadata.image()
+    }
+
+    /// The address that clients of a listener are told.
+    pub(crate) fn advertised(&self, listener: Option<usize>) -> Endpoint {
+        let endpoint = self.endpoints.get(listener.unwrap_or(0)).or_else(|| self.endpoints.first());
+        endpoint.cloned().unwrap_or_else(|| Endpoint {
+            name: "IN_PROCESS".to_owned(),
+            host: IN_PROCESS.0.to_owned(),
+            port: IN_PROCESS.1,
+        })
+    }
+
+    /// A new random id.
+    pub(crate) fn random_uuid(&self) -> Uuid {
+        loop {
+            let id = Uuid::from_random(rand::random());
+            // Kafka's tools take an id that begins with a hyphen for an option.
+            if !id.to_string().starts_with('-') {
+                return id;
+            }
+        }
+    }
+
+    /// The brokers and defaults for decisions on topics.
+    pub(crate) fn cluster(&self) -> ClusterView {
+        let mut cluster = ClusterView::single(self.id, self.storage.directory_id());
+        cluster.partition_count_default = self.start_config.num_partitions;
+        cluster.replication_factor_default =
+            i16::try_from(self.start_config.default_replication_factor).unwrap_or(i16::MAX);
+        cluster
+    }
+
+    /// The rules for settings.
+    pub(crate) fn rules(&self) -> Rules {
+        let defaults = LogConfig::clone(&self.log_defaults());
+        Rules { topics: TopicConfigRules { defaults }, settings: self.settings.clone() }
+    }
+
+    /// What holds for topics that set nothing.
+    pub(crate) fn log_defaults(&self) -> Arc<LogConfig> {
+        Arc::clone(&self.log_defaults.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The settings of a topic's logs.
+    pub(crate) fn topic_config(&self, image: &Image, topic: &Arc<str>) -> LogConfig {
+        topic_config(&self.log_defaults(), &image.configs(&ConfigResource::Topic(Arc::clone(topic))))
+    }
+
+    /// The broker's settings in force: those it was started with under those that were altered since.
+    pub(crate) fn effective_settings(&self, image: &Image) -> Settings {
+        let mut settings = self.settings.clone();
+        for resource in [ConfigResource::AllBrokers, ConfigResource::Broker(self.id)] {
+            for (name, value) in image.configs(&resource).iter() {
+                if let Err(error) = settings.set(name, value) {
+                    tracing::warn!(setting = name, value, %error, "a stored broker setting is ignored");
+                }
+            }
+        }
+        settings
+    }
+
+    /// Puts altered settings in force: those of the brokers for all topics, and those of the topics.
+    pub(crate) fn apply_configs(&self) {
+        let image = self.image();
+        let defaults = self.effective_settings(&image).config().log_defaults(self.in_memory);
+        *self.log_defaults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(defaults);
+        for topic in image.topics() {
+            let config = self.topic_config(&image, &topic.name);
+            for partition in self.storage.partitions(topic.id) {
+                partition.set_config(config.clone());
+            }
+        }
+    }
+
+    /// The shard that coordinates a group; the topic that holds the groups is created when it is first asked for.
+    pub(crate) fn group_shard(&self, group: &str) -> Result<Arc<Shard>, CoordinatorError> {
+        if let Some(shard) = self.groups.shard_of(group) {
+            return Ok(shard);
+        }
+        if self.stopping.is_cancelled() {
+            return Err(CoordinatorError::NotAvailable);
+        }
+        self.create_offsets_topic().map_err(|error| {
+            tracing::error!(%error, "cannot create the offsets topic");
+            CoordinatorError::NotAvailable
+        })?;
+        self.groups.shard_of(group).ok_or(CoordinatorError::NotAvailable)
+    }
+
+    /// A producer id that was never given out, usable once the block it is from is durable.
+    pub(crate) fn next_producer_id(&self) -> Result<(ProducerId, Committed), ChangeError<ProducerIdsExhausted>> {
+        let mut block = self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = block.as_mut().and_then(ProducerIdBlock::take) {
+            // The block may still be on its way to the disk.
+            return Ok((id, self.metadata.committed_now()));
+        }
+        let decide = |image: &Image| {
+            let (block, records) = image.next_producer_id_block(self.id, 0)?;
+            Ok((records, block))
+        };
+        let (mut fresh, committed) = self.metadata.change(decide, |_, _| Ok(()))?;
+        let id = fresh.take().ok_or(ChangeError::Refused(ProducerIdsExhausted))?;
+        *block = Some(fresh);
+        Ok((id, committed))
+    }
+
+    /// Rises with every change of the metadata.
+    pub(crate) fn metadata_epoch(&self) -> i64 {
+        self.metadata.epoch()
+    }
+}

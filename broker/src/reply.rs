@@ -1,0 +1,46 @@
+//! What a handler gives back: an answer at once, one that waits for an event, or none.
+
+use std::fmt;
+
+use futures::future::BoxFuture;
+use riverrun_core::protocol::ResponseBody;
+
+/// The outcome of [`Broker::handle`](crate::Broker::handle).
+///
+/// Whatever the request changes has happened when `handle` returns, in the order of the calls. [`Reply::Later`] only
+/// waits: for durability, for records to arrive, for a group to assemble. So replies may be awaited one after the other
+/// while their requests proceed together, and dropping one abandons the answer only.
+#[non_exhaustive]
+pub enum Reply {
+    /// The answer.
+    Now(ResponseBody),
+    /// The answer comes when the event it waits for has come, or its time is up.
+    Later(BoxFuture<'static, ResponseBody>),
+    /// The request wants no answer (acks=0).
+    Never,
+    /// The request wants no answer and has failed: the only way to say so is to close the connection.
+    Close,
+}
+
+impl Reply {
+    /// An answer that is there already.
+    pub(crate) fn now(response: impl Into<ResponseBody>) -> Self {
+        Self::Now(response.into())
+    }
+
+    /// An answer that a future gives.
+    pub(crate) fn later<R: Into<ResponseBody>>(response: impl Future<Output = R> + Send + 'static) -> Self {
+        Self::Later(Box::pin(async move { response.await.into() }))
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Now(response) => f.debug_tuple("Now").field(response).finish(),
+            Self::Later(_) => f.write_str("Later"),
+            Self::Never => f.write_str("Never"),
+            Self::Close => f.write_str("Close"),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The start of a broker, in the order in which a failure costs least: addresses, then the data directory, then the logs.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, RwLock},
+    time::Duration,
+};
+
+use riverrun_core::{
+    NodeId, TopicPartition, Uuid,
+    log::{DirectoryIdentity, LogDirectory, OsVfs, SimulatedVfs},
+    metadata::MetadataRecord,
+    protocol::records::FeatureLevelRecord,
+};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Broker, StartError,
+    api::METADATA_VERSION,
+    broker::Inner,
+    builder::{BrokerBuilder, DataPlace},
+    clock::Clock,
+    config::BrokerConfig,
+    endpoint::Endpoint,
+    groups::{Groups, OFFSETS_TOPIC},
+    listener::{self, OpenConnections},
+    metadata::MetadataStore,
+    node::Node,
+    storage::{Place, Progress, Storage},
+};
+
+/// Starts a broker.
+pub(crate) async fn start(builder: BrokerBuilder) -> Result<Broker, StartError> {
+    let place = builder.data_place()?;
+    let listeners = bind(&builder).await?;
+    let config = builder.settings.config().clone();
+    let endpoints = advertised(&config, &listeners)?;
+    let addresses = listeners.iter().map(|(_, address)| *address).collect();
+    let opening = tokio::task::spawn_blocking(move || open(&builder, &place, endpoints));
+    let node = match opening.await {
+        Ok(node) => Arc::new(node?),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    };
+    for (index, (listener, address)) in listeners.into_iter().enumerate() {
+        tracing::info!(%address, "listening");
+        node.tasks.spawn(listener::accept(Arc::clone(&node), listener, index));
+    }
+    node.tasks.spawn(Arc::clone(&node.groups).run_timers(node.stopping.clone()));
+    load_groups(&node);
+    Ok(Broker(Arc::new(Inner { node, addresses })))
+}
+
+async fn bind(builder: &BrokerBuilder) -> Result<Vec<(TcpListener, SocketAddr)>, StartError> {
+    let config = builder.settings.config();
+    let backlog = u32::try_from(config.socket_listen_backlog_size).unwrap_or(1);
+    let mut listeners = Vec::new();
+    for address in config.listeners.iter().chain(&builder.listen) {
+        listeners.push(listener::bind(&parse(address)?, backlog).await?);
+    }
+    Ok(listeners)
+}
+
+fn parse(address: &str) -> Result<Endpoint, StartError> {
+    address.parse().map_err(|error: crate::endpoint::ParseEndpointError| StartError::InvalidAddress {
+        address: address.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// What clients of each listener are told.
+fn advertised(config: &BrokerConfig, listeners: &[(TcpListener, SocketAddr)]) -> Result<Vec<Endpoint>, StartError> {
+    let advertised = &config.advertised_listeners;
+    if !advertised.is_empty() && advertised.len() != listeners.len() {
+        return Err(StartError::AdvertisedListeners { advertised: advertised.len(), listeners: listeners.len() });
+    }
+    if !advertised.is_empty() {
+        let mut endpoints = Vec::new();
+        for (address, (_, bound)) in advertised.iter().zip(listeners) {
+            let mut endpoint = parse(address)?;
+            if endpoint.port == 0 {
+                endpoint.port = bound.port();
+            }
+            endpoints.push(endpoint);
+        }
+        return Ok(endpoints);
+    }
+    let endpoint = |(_, bound): &(TcpListener, SocketAddr)| {
+        // "All addresses" is none that a client could connect to. The loopback is right for clients on this host;
+        // others need advertised.listeners.
+        let host = match bound.ip() {
+            ip if ip.is_unspecified() && bound.is_ipv4() => "127.0.0.1".to_owned(),
+            ip if ip.is_unspecified() => "::1".to_owned(),
+            ip => ip.to_string(),
+        };
+        Endpoint { name: "PLAINTEXT".to_owned(), host, port: bound.port() }
+    };
+    Ok(listeners.iter().map(endpoint).collect())
+}
+
+/// Opens the data directory and all that is in it. Blocks on the disk.
+fn open(builder: &BrokerBuilder, place: &DataPlace, endpoints: Vec<Endpoint>) -> Result<Node, StartError> {
+    let settings = builder.settings.clone();
+    let config = settings.config().clone();
+    let id = NodeId(config.node_id);
+    let fresh = DirectoryIdentity {
+        cluster_id: Uuid::from_random(rand::random()).to_string(),
+        node_id: id,
+        directory_id: Uuid::from_random(rand::random()),
+    };
+    let (place, in_memory, cluster_id) = match place {
+        DataPlace::Memory => {
+            let vfs = Arc::new(SimulatedVfs::in_memory());
+            (Place { vfs, root: "/memory".into(), directory: None }, true, fresh.cluster_id)
+        }
+        DataPlace::Folder(folder) => {
+            let directory = LogDirectory::open(folder, fresh)
+                .map_err(|error| StartError::from(crate::storage::StorageOpenError::from(error)))?;
+            let cluster_id = directory.identity().cluster_id.clone();
+            (Place { vfs: Arc::new(OsVfs), root: folder.clone(), directory: Some(directory) }, false, cluster_id)
+        }
+    };
+    let clock = Clock::start();
+    let log_defaults = config.log_defaults(in_memory);
+    let check_ms = u64::try_from(config.log_retention_check_interval_ms).unwrap_or(u64::MAX);
+    let storage = Storage::open(place, log_defaults.clone(), Duration::from_millis(check_ms), clock)?;
+    let metadata = MetadataStore::load(Arc::clone(storage.metadata()));
+    let metadata = metadata.map_err(|error| StartError::Metadata { problem: error.to_string() })?;
+    let node = Node {
+        id,
+        cluster_id,
+        clock,
+        groups: Arc::new(Groups::new(&config, clock)),
+        settings,
+        start_config: config,
+        in_memory,
+        storage,
+        metadata,
+        connections: OpenConnections::default(),
+        endpoints,
+        producer_ids: Mutex::default(),
+        log_defaults: RwLock::new(Arc::new(log_defaults)),
+        stopping: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+    write_feature_level(&node)?;
+    node.apply_configs();
+    open_topics(&node)?;
+    Ok(node)
+}
+
+/// A new metadata log begins with the version of its records, as Kafka's does.
+fn write_feature_level(node: &Node) -> Result<(), StartError> {
+    let (name, _, level) = METADATA_VERSION;
+    let written = node.metadata.change(
+        |image| {
+            let record = FeatureLevelRecord { name: name.to_owned(), feature_level: level };
+            let is_there = image.features().contains_key(name);
+            Ok::<_, std::convert::Infallible>((
+                if is_there { Vec::new() } else { vec![MetadataRecord::FeatureLevel(record)] },
+                (),
+            ))
+        },
+        |_, ()| Ok(()),
+    );
+    written.map(drop).map_err(|error| StartError::Metadata { problem: error.to_string() })
+}
+
+fn open_topics(node: &Node) -> Result<(), StartError> {
+    let image = node.image();
+    let is_known = |folder: &str| {
+        folder.rsplit_once('-').is_some_and(|(topic, index)| {
+            topic == crate::storage::METADATA_TOPIC
+                || index.parse().is_ok_and(|index| image.partition(topic, index).is_some())
+        })
+    };
+    node.storage.set_strays_aside(is_known).map_err(|error| StartError::DataDirectory {
+        problem: format!("cannot list or rename in {}: {error}", node.storage.path().display()),
+    })?;
+    let mut progress = Progress::begin();
+    for topic in image.topics() {
+        let config = node.topic_config(&image, &topic.name);
+        for (index, partition) in &topic.partitions {
+            let topic_partition = TopicPartition::new(Arc::clone(&topic.name), *index);
+            node.storage.open_partition(
+                topic.id,
+                topic_partition,
+                partition.leader_epoch,
+                config.clone(),
+                Some(&mut progress),
+            )?;
+        }
+    }
+    progress.end();
+    Ok(())
+}
+
+/// Reads the groups in, in the background: until then they are answered "loading".
+fn load_groups(node: &Arc<Node>) {
+    let Some(topic) = node.image().topic(OFFSETS_TOPIC).cloned() else { return };
+    let shards = node.groups.open(node.storage.partitions(topic.id));
+    let groups = Arc::clone(&node.groups);
+    node.tasks.spawn_blocking(move || groups.load(&shards));
+}

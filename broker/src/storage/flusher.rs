@@ -1,0 +1,106 @@
+//! Group commit: one thread per data directory that syncs the logs that were written to. All appends that arrive while
+//! the disk works share the next sync.
+//!
+//! A failed sync takes the whole directory offline, for good: what the disk holds is unknown, and a second sync would
+//! report success without telling. The metadata log goes first in every round, so that records in a topic are never
+//! durable before the topic is.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    thread::JoinHandle,
+};
+
+use riverrun_core::log::StorageError;
+
+use super::{METADATA_TOPIC, Partition};
+
+/// The queue of logs to sync, and whether the directory is in order.
+#[derive(Debug, Default)]
+pub(crate) struct Flusher {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    offline: OnceLock<String>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    partitions: VecDeque<Arc<Partition>>,
+    stopped: bool,
+}
+
+impl Flusher {
+    /// Starts the thread. It ends after [`Self::stop`], when the queue is empty.
+    pub(super) fn start(self: &Arc<Self>) -> std::io::Result<JoinHandle<()>> {
+        let flusher = Arc::clone(self);
+        std::thread::Builder::new().name("riverrun-flush".to_owned()).spawn(move || flusher.run())
+    }
+
+    /// Why the directory takes no appends any more, if so.
+    pub(crate) fn offline_reason(&self) -> Option<String> {
+        self.offline.get().cloned()
+    }
+
+    /// Has a partition synced.
+    pub(super) fn push(&self, partition: Arc<Partition>) {
+        let mut queue = self.lock();
+        let was_empty = queue.partitions.is_empty();
+        if &*partition.topic_partition().topic == METADATA_TOPIC {
+            queue.partitions.push_front(partition);
+        } else {
+            queue.partitions.push_back(partition);
+        }
+        drop(queue);
+        if was_empty {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Lets the thread end.
+    pub(super) fn stop(&self) {
+        self.lock().stopped = true;
+        self.changed.notify_one();
+    }
+
+    fn run(&self) {
+        loop {
+            let mut queue = self.lock();
+            while queue.partitions.is_empty() && !queue.stopped {
+                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            if queue.partitions.is_empty() {
+                return;
+            }
+            let round = std::mem::take(&mut queue.partitions);
+            drop(queue);
+            for partition in round {
+                if self.offline.get().is_some() {
+                    partition.fail_waiting();
+                } else if let Err(error) = flush(&partition) {
+                    self.fail(&partition, &error);
+                }
+            }
+        }
+    }
+
+    fn fail(&self, partition: &Partition, error: &StorageError) {
+        let reason = format!("{error}: {}", error.source);
+        tracing::error!(
+            partition = %partition.topic_partition(),
+            reason,
+            "the data directory is offline: no more records are taken; restart the broker once the disk is sound",
+        );
+        let _ = self.offline.set(reason);
+        partition.fail_waiting();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn flush(partition: &Partition) -> Result<(), StorageError> {
+    let Some(ticket) = partition.begin_flush()? else { return Ok(()) };
+    let result = ticket.run();
+    partition.complete_flush(&ticket, result)
+}

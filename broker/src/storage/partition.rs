@@ -1,0 +1,436 @@
+//! One partition as the broker holds it: its log behind a short lock, and those who wait for it.
+//!
+//! Appends write to the page cache on the caller's thread. With `riverrun.durability=fsync` the high watermark is the
+//! durable end of the log and moves when the flusher has synced; with `os` and `memory` it moves with the append.
+//!
+//! Lock order: a partition's state, then the flusher's queue. Callbacks run without either.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use riverrun_core::{
+    LeaderEpoch, TopicPartition,
+    log::{
+        AppendError, AppendInfo, AppendOrigin, Durability, FlushTicket, Log, LogConfig, OffsetTime, ReadError,
+        ReadInfo, StorageError,
+    },
+};
+
+use super::{
+    flusher::Flusher,
+    waiters::{self, CommitWaiters, Committed, FetchWaiter, LogOffline, OnCommitted, Watch},
+};
+use crate::clock::Clock;
+
+/// Who must have a batch before its producer is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acks {
+    /// Nobody; the producer is not told at all.
+    None,
+    /// The leader, in its page cache.
+    Leader,
+    /// All in-sync replicas; on a single node, its disk.
+    All,
+}
+
+impl Acks {
+    /// Reads the wire form.
+    pub(crate) fn from_wire(acks: i16) -> Option<Self> {
+        match acks {
+            0 => Some(Self::None),
+            1 => Some(Self::Leader),
+            -1 => Some(Self::All),
+            _ => None,
+        }
+    }
+}
+
+/// How far a reader may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadIsolation {
+    /// To the end of the log; for the broker itself.
+    LogEnd,
+    /// What is committed.
+    HighWatermark,
+    /// What is committed and belongs to no open transaction.
+    Committed,
+}
+
+/// The offsets that bound a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Offsets {
+    pub(crate) log_start: i64,
+    pub(crate) high_watermark: i64,
+    pub(crate) last_stable: i64,
+    pub(crate) log_end: i64,
+}
+
+/// Why a producer's batch is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProduceError {
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    #[error("min.insync.replicas is {required}, and a single node has 1")]
+    NotEnoughReplicas { required: i32 },
+    #[error("the partition is gone")]
+    Gone,
+}
+
+/// Why nothing can be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PartitionReadError {
+    #[error(transparent)]
+    Log(#[from] ReadError),
+    #[error("the partition is gone")]
+    Gone,
+}
+
+/// A partition this broker leads.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    topic_partition: TopicPartition,
+    leader_epoch: LeaderEpoch,
+    clock: Clock,
+    flusher: Arc<Flusher>,
+    /// Whether it stands in the flusher's queue.
+    queued: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    log: Log,
+    /// Deleted, or closed for good.
+    gone: bool,
+    commits: CommitWaiters,
+    fetches: HashMap<u64, Arc<FetchWaiter>>,
+    next_fetch: u64,
+    /// Bytes appended and not visible yet.
+    invisible_bytes: usize,
+}
+
+impl Partition {
+    pub(crate) fn new(log: Log, leader_epoch: LeaderEpoch, clock: Clock, flusher: Arc<Flusher>) -> Self {
+        let state = State {
+            gone: false,
+            commits: CommitWaiters::default(),
+            fetches: HashMap::new(),
+            next_fetch: 0,
+            invisible_bytes: 0,
+            log,
+        };
+        Self {
+            topic_partition: state.log.topic_partition().clone(),
+            leader_epoch,
+            clock,
+            flusher,
+            queued: AtomicBool::new(false),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Which partition it is.
+    pub(crate) fn topic_partition(&self) -> &TopicPartition {
+        &self.topic_partition
+    }
+
+    /// The epoch in which this broker leads it.
+    pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
+        self.leader_epoch
+    }
+
+    /// The time for records the broker writes itself.
+    pub(crate) fn wall_ms(&self) -> i64 {
+        self.clock.wall_ms()
+    }
+
+    /// Appends a producer's batch.
+    pub(crate) fn produce(self: &Arc<Self>, batch: Bytes, acks: Acks) -> Result<AppendInfo, ProduceError> {
+        self.append(batch, AppendOrigin::Client, acks)
+    }
+
+    /// Appends a batch of the broker's own.
+    pub(crate) fn append_internal(self: &Arc<Self>, batch: Bytes) -> Result<AppendInfo, ProduceError> {
+        self.append(batch, AppendOrigin::Coordinator, Acks::Leader)
+    }
+
+    fn append(self: &Arc<Self>, batch: Bytes, origin: AppendOrigin, acks: Acks) -> Result<AppendInfo, ProduceError> {
+        let bytes = batch.len();
+        if let Some(reason) = self.flusher.offline_reason() {
+            return Err(AppendError::Offline { reason }.into());
+        }
+        let mut state = self.lock();
+        if state.gone {
+            return Err(ProduceError::Gone);
+        }
+        let required = state.log.config().min_insync_replicas;
+        if acks == Acks::All && required > 1 {
+            return Err(ProduceError::NotEnoughReplicas { required });
+        }
+        let info = state.log.append(batch, origin, self.leader_epoch, self.clock.wall_ms())?;
+        if info.duplicate {
+            return Ok(info);
+        }
+        state.invisible_bytes = state.invisible_bytes.saturating_add(bytes);
+        match state.log.config().durability {
+            Durability::Fsync => {
+                drop(state);
+                self.queue_flush();
+            }
+            Durability::Os | Durability::Memory => {
+                let end = state.log.log_end_offset();
+                let reached = state.advance(end);
+                drop(state);
+                call(reached, Ok(()));
+            }
+        }
+        Ok(info)
+    }
+
+    fn queue_flush(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.flusher.push(Arc::clone(self));
+        }
+    }
+
+    /// Calls back when all before `end` is committed.
+    pub(crate) fn on_committed(&self, end: i64, then: OnCommitted) {
+        let mut state = self.lock();
+        let outcome = if state.log.high_watermark() >= end {
+            Ok(())
+        } else if state.gone || state.log.offline_reason().is_some() || self.flusher.offline_reason().is_some() {
+            Err(LogOffline)
+        } else {
+            state.commits.add(end, then);
+            return;
+        };
+        drop(state);
+        then(outcome);
+    }
+
+    /// Resolves when all before `end` is committed.
+    pub(crate) fn committed(&self, end: i64) -> Committed {
+        let (then, committed) = waiters::callback();
+        self.on_committed(end, then);
+        committed
+    }
+
+    /// The offsets that bound the log now.
+    pub(crate) fn offsets(&self) -> Offsets {
+        let state = self.lock();
+        Offsets {
+            log_start: state.log.log_start_offset(),
+            high_watermark: state.log.high_watermark(),
+            last_stable: state.log.last_stable_offset(),
+            log_end: state.log.log_end_offset(),
+        }
+    }
+
+    /// Reads whole batches from `offset` on; the first one even if it is larger than `max_bytes`, if `at_least_one`.
+    pub(crate) fn read(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+        isolation: ReadIsolation,
+    ) -> Result<ReadInfo, PartitionReadError> {
+        let mut state = self.lock();
+        if state.gone {
+            return Err(PartitionReadError::Gone);
+        }
+        let up_to = match isolation {
+            ReadIsolation::LogEnd => state.log.log_end_offset(),
+            ReadIsolation::HighWatermark => state.log.high_watermark(),
+            ReadIsolation::Committed => state.log.last_stable_offset(),
+        };
+        Ok(state.log.read(offset, max_bytes, up_to, at_least_one)?)
+    }
+
+    /// The first record of that time or later.
+    pub(crate) fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<OffsetTime>, PartitionReadError> {
+        Ok(self.lock().log.offset_for_time(timestamp)?)
+    }
+
+    /// The record with the largest timestamp.
+    pub(crate) fn offset_of_max_timestamp(&self) -> Result<Option<OffsetTime>, PartitionReadError> {
+        Ok(self.lock().log.offset_of_max_timestamp()?)
+    }
+
+    /// The epoch in which the record at `offset`, or the last one before it, was written.
+    pub(crate) fn epoch_at(&self, offset: i64) -> Option<LeaderEpoch> {
+        let state = self.lock();
+        state.log.epochs().epoch_for_offset(offset).or_else(|| state.log.epochs().latest())
+    }
+
+    /// The largest epoch up to `epoch` that there is, and where it ends.
+    pub(crate) fn end_of_epoch(&self, epoch: i32) -> Option<(i32, i64)> {
+        let state = self.lock();
+        let end = state.log.log_end_offset();
+        if epoch == self.leader_epoch.0 {
+            return Some((epoch, end));
+        }
+        state.log.epochs().end_offset_for(LeaderEpoch(epoch), end).map(|(epoch, end)| (epoch.0, end))
+    }
+
+    /// Removes the records before `offset`, or before the high watermark if there is none. Returns the new start.
+    pub(crate) fn delete_records(&self, offset: Option<i64>) -> Result<i64, PartitionReadError> {
+        let mut state = self.lock();
+        if state.gone {
+            return Err(PartitionReadError::Gone);
+        }
+        let offset = offset.unwrap_or_else(|| state.log.high_watermark());
+        Ok(state.log.delete_records(offset)?)
+    }
+
+    /// Bytes on disk.
+    pub(crate) fn size_in_bytes(&self) -> u64 {
+        self.lock().log.size_in_bytes()
+    }
+
+    /// Where the log is durable to, and where it starts: for the checkpoints.
+    pub(super) fn checkpoint(&self) -> (i64, i64) {
+        let state = self.lock();
+        (state.log.recovery_point(), state.log.log_start_offset())
+    }
+
+    /// Puts other settings in force.
+    pub(crate) fn set_config(self: &Arc<Self>, config: LogConfig) {
+        let mut state = self.lock();
+        state.log.set_config(config);
+        let behind = state.log.high_watermark() < state.log.log_end_offset();
+        drop(state);
+        if behind {
+            self.queue_flush();
+        }
+    }
+
+    /// Lets retention work. Returns how many segments went.
+    pub(super) fn keep_house(&self, now_ms: i64, producers_since_ms: i64) -> Result<usize, StorageError> {
+        let mut state = self.lock();
+        if state.gone {
+            return Ok(0);
+        }
+        state.log.expire_producers(producers_since_ms);
+        state.log.delete_segments(now_ms)
+    }
+
+    /// Takes part in nothing any more: whoever waits is told so.
+    pub(crate) fn retire(&self) {
+        let mut state = self.lock();
+        state.gone = true;
+        let waiting = state.commits.take_all();
+        state.wake_fetches(0);
+        drop(state);
+        call(waiting, Err(LogOffline));
+    }
+
+    /// Syncs and closes the log.
+    pub(super) fn close(&self) -> Result<(), StorageError> {
+        let closed = {
+            let mut state = self.lock();
+            let closed = state.log.close();
+            if closed.is_ok() {
+                let end = state.log.log_end_offset();
+                let reached = state.advance(end);
+                drop(state);
+                call(reached, Ok(()));
+            }
+            closed
+        };
+        self.retire();
+        closed
+    }
+
+    /// Begins a flush; called by the flusher, one at a time.
+    pub(super) fn begin_flush(&self) -> Result<Option<FlushTicket>, StorageError> {
+        // From here on a new append queues the partition again.
+        self.queued.store(false, Ordering::Release);
+        let mut state = self.lock();
+        if state.gone {
+            return Ok(None);
+        }
+        let ticket = state.log.begin_flush()?;
+        if ticket.is_none() {
+            let durable = state.log.recovery_point();
+            let reached = state.advance(durable);
+            drop(state);
+            call(reached, Ok(()));
+        }
+        Ok(ticket)
+    }
+
+    /// Takes note of a flush that has ended.
+    pub(super) fn complete_flush(&self, ticket: &FlushTicket, result: io::Result<()>) -> Result<(), StorageError> {
+        let mut state = self.lock();
+        let durable = state.log.complete_flush(ticket, result)?;
+        let reached = state.advance(durable);
+        drop(state);
+        call(reached, Ok(()));
+        Ok(())
+    }
+
+    /// The log can be trusted no more: whoever waits for a commit is told so.
+    pub(super) fn fail_waiting(&self) {
+        let mut state = self.lock();
+        let waiting = state.commits.take_all();
+        drop(state);
+        call(waiting, Err(LogOffline));
+    }
+
+    /// Has a fetch told of what becomes readable.
+    pub(crate) fn watch(self: &Arc<Self>, waiter: &Arc<FetchWaiter>) -> Watch {
+        let mut state = self.lock();
+        let id = state.next_fetch;
+        state.next_fetch += 1;
+        state.fetches.insert(id, Arc::clone(waiter));
+        Watch { partition: Arc::clone(self), id }
+    }
+
+    pub(super) fn unwatch(&self, id: u64) {
+        self.lock().fetches.remove(&id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| {
+            // A panic left the log in an unknown state: it takes no part any more, the other partitions go on.
+            let mut state = poisoned.into_inner();
+            state.gone = true;
+            state
+        })
+    }
+}
+
+impl State {
+    /// Moves the high watermark; returns the appends that it has reached.
+    fn advance(&mut self, to: i64) -> Vec<OnCommitted> {
+        if !self.log.advance_high_watermark(to) {
+            return Vec::new();
+        }
+        let high_watermark = self.log.high_watermark();
+        let visible = self.invisible_bytes.max(1);
+        if high_watermark == self.log.log_end_offset() {
+            self.invisible_bytes = 0;
+        }
+        self.wake_fetches(visible);
+        self.commits.take_reached(high_watermark)
+    }
+
+    fn wake_fetches(&self, bytes: usize) {
+        for waiter in self.fetches.values() {
+            waiter.add(bytes);
+        }
+    }
+}
+
+fn call(waiting: Vec<OnCommitted>, outcome: Result<(), LogOffline>) {
+    for then in waiting {
+        then(outcome);
+    }
+}
