@@ -168,7 +168,7 @@ impl Accumulator {
         }
         let open = queue.open.get_or_insert_with(|| {
             let options = BatchOptions { compression: settings.compression, ..BatchOptions::default() };
-            let capacity = (queue.typical_size + queue.typical_size / 8).clamp(256, settings.batch_size + 64);
+            let capacity = (queue.typical_size + queue.typical_size / 8).min(settings.batch_size + 64).max(256);
             let id = *next_batch;
             *next_batch += 1;
             unfinished.insert(id, 1);

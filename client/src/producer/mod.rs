@@ -19,6 +19,8 @@ mod record;
 mod request;
 mod sender;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -6,6 +6,8 @@
 //!
 //! Source: ADR "one protocol, two transports"; the calling contract is the one of Kafka's `NetworkClient`.
 
+#[cfg(test)]
+pub(crate) mod fake;
 mod frame;
 mod negotiate;
 mod tcp;
