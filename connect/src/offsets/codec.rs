@@ -122,8 +122,16 @@ mod tests {
 
     use super::*;
 
+    /// What a distributed worker of Apache Kafka 4.3.0 wrote for its file source, whose fields have one order only.
     #[test]
-    fn the_bytes_of_kafka_connect() {
+    fn golden_bytes_of_kafka_connect() {
+        let key = OffsetKey::new("src", SourcePartition::of("filename", "/tmp/in.txt"));
+        assert_eq!(&key.bytes[..], br#"["src",{"filename":"/tmp/in.txt"}]"#);
+        assert_eq!(&encode_offset(&SourceOffset::of("position", 6))[..], br#"{"position":6}"#);
+    }
+
+    #[test]
+    fn keys_and_values() {
         let partition = SourcePartition::of("filename", "/tmp/a\"b");
         let key = OffsetKey::new("local-file-source", partition.clone());
         assert_eq!(&key.bytes[..], br#"["local-file-source",{"filename":"/tmp/a\"b"}]"#);
