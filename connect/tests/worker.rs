@@ -1,6 +1,8 @@
 //! Connectors against clusters: the embedded broker in process and over TCP, and any other cluster whose address is in
 //! `RIVERRUN_TEST_BOOTSTRAP` (such as an Apache Kafka that the interoperability suite has started).
 
+#![expect(clippy::unwrap_used, reason = "a test ends with whatever it cannot unwrap")]
+
 use std::{
     fs,
     path::Path,
@@ -8,8 +10,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use riverrun_broker::Broker;
 use riverrun_client::Client;
-use riverrun_connect::{Connectors, Properties, Source, SourceContext, SourceRecord, TaskError, Worker, worker::State};
+use riverrun_connect::{
+    Connectors, Properties, Sink, SinkContext, SinkRecord, Source, SourceContext, SourceRecord, TaskError, Worker,
+    worker::State,
+};
 use tokio::time::timeout;
 
 /// A cluster, and names that no other run has used on it.
@@ -36,6 +42,7 @@ impl Bench {
     fn start(&self, connectors: &[Properties]) -> Worker {
         let builder = Worker::builder(self.client.clone()).set("offset.flush.interval.ms", 100).seed(1);
         let builder = builder.set("offset.storage.topic", self.name("connect-offsets"));
+        let builder = builder.connectors(Connectors::builtin().with_sink::<Counting>("counting"));
         connectors.iter().cloned().fold(builder, |builder, connector| builder.connector(connector)).start().unwrap()
     }
 }
@@ -116,20 +123,44 @@ async fn tailed_file(bench: Bench) {
     assert_eq!(copied[2..], ["\"after\"", "\"unfinished\""]);
 }
 
+/// Takes records and does nothing with them.
+struct Counting;
+
+riverrun_connect::config! {
+    /// Nothing to tell it.
+    struct CountingConfig {}
+}
+
+impl Sink for Counting {
+    type Config = CountingConfig;
+
+    async fn start(_: CountingConfig, _: SinkContext) -> Result<Self, TaskError> {
+        Ok(Self)
+    }
+
+    async fn put(&mut self, _: &[SinkRecord]) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), TaskError> {
+        Ok(())
+    }
+}
+
 /// Measurements get into a file; two tasks share the partitions of a topic.
 async fn metrics_and_shared_partitions(bench: Bench) {
-    let (topic, file, archive, console) =
-        (bench.name("host-metrics"), bench.path("metrics.jsonl"), bench.name("archive"), bench.name("console"));
+    let (topic, file, archive, counting) =
+        (bench.name("host-metrics"), bench.path("metrics.jsonl"), bench.name("archive"), bench.name("counting"));
     let worker = bench.start(&[
         Properties::connector(&bench.name("metrics"), "host-metrics")
             .set("topic", &topic)
             .set("topic.creation.default.partitions", 4)
             .set("interval.ms", 20),
         Properties::connector(&archive, "file-sink").set("topics", &topic).set("file", &file),
-        Properties::connector(&console, "console").set("topics", &topic).set("tasks.max", 2),
+        Properties::connector(&counting, "counting").set("topics", &topic).set("tasks.max", 2),
     ]);
     dealt_with(&worker, &archive, 50).await;
-    dealt_with(&worker, &console, 50).await;
+    dealt_with(&worker, &counting, 50).await;
     worker.stop().await;
     let first: serde_json::Value = serde_json::from_str(&lines(&file)[0]).unwrap();
     assert_eq!(first["key"], first["value"]["metric"]);
@@ -156,7 +187,7 @@ impl Source for Stumbling {
     type Config = StumblingConfig;
 
     async fn start(config: StumblingConfig, _: SourceContext) -> Result<Self, TaskError> {
-        Ok(Self { topic: config.topic, fine: STARTS.fetch_add(1, Ordering::Relaxed) >= 2 })
+        Ok(Self { topic: config.topic, fine: STARTS.fetch_add(1, Ordering::Relaxed) % 3 == 2 })
     }
 
     async fn poll(&mut self) -> Result<Vec<SourceRecord>, TaskError> {
@@ -189,10 +220,32 @@ async fn remote() -> Option<Bench> {
     Some(Bench::new(Client::connect(&bootstrap).await.unwrap()))
 }
 
+/// The embedded broker, with a port.
+async fn embedded() -> Broker {
+    let broker = Broker::builder().in_memory().listen("127.0.0.1:0");
+    broker.set("group.initial.rebalance.delay.ms", "0").unwrap().start().await.unwrap()
+}
+
 macro_rules! stories {
     ($($story:ident),*) => {$(
         mod $story {
             use super::*;
+
+            #[tokio::test]
+            async fn in_process() {
+                let broker = embedded().await;
+                super::$story(Bench::new(broker.client())).await;
+                broker.shutdown().await.unwrap();
+            }
+
+            #[tokio::test]
+            async fn over_tcp() {
+                let broker = embedded().await;
+                let address = broker.addresses()[0].to_string();
+                super::$story(Bench::new(Client::connect(&address).await.unwrap())).await;
+                broker.shutdown().await.unwrap();
+            }
+
             #[tokio::test]
             async fn on_a_remote_cluster() {
                 if let Some(bench) = remote().await {
