@@ -105,11 +105,14 @@ mod tests {
 
     use super::*;
 
-    /// T5: as Java's `new TopicPartitionMetadata(7, new ProcessorMetadata())` encodes itself.
+    /// T5: as Java's `TopicPartitionMetadata` of partition time 7 encodes itself, without and with a number that a
+    /// processor keeps.
     #[test]
     fn text_is_kafkas() {
-        let metadata = CommitMetadata { partition_time: Some(7), entries: Vec::new() };
+        let mut metadata = CommitMetadata { partition_time: Some(7), entries: Vec::new() };
         assert_eq!(metadata.encode(), "AgAAAAAAAAAH");
+        metadata.entries.push(("store".to_owned(), 42));
+        assert_eq!(metadata.encode(), "AgAAAAAAAAAHAAAAAQAAAAVzdG9yZQAAAAAAAAAq");
     }
 
     #[test]
