@@ -1,5 +1,6 @@
-//! Applications on a real cluster: started, restarted, shared between instances, failing. Every scenario runs
-//! against the cluster named by `RIVERRUN_TEST_BOOTSTRAP`, such as Apache Kafka.
+//! Applications on a real cluster: started, restarted, shared between instances, failing. Every scenario runs in
+//! process with the broker, over TCP with it, and against another cluster, such as Apache Kafka, named by
+//! `RIVERRUN_TEST_BOOTSTRAP`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -9,6 +10,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use riverrun_broker::Broker;
 use riverrun_client::{AutoOffsetReset, Client, NewTopic, ProducerRecord};
 use riverrun_streams::{Metrics, Streams, StreamsError, prelude::*};
 use tokio::{task::JoinHandle, time::timeout};
@@ -282,6 +284,19 @@ async fn failures_name_the_place(cluster: Cluster) {
     assert!(matches!(&error, StreamsError::Panicked { message } if message == "not like this"), "{error}");
 }
 
+async fn in_process<F: Future<Output = ()>>(scenario: impl FnOnce(Cluster) -> F) {
+    let broker = Broker::builder().in_memory().start().await.unwrap();
+    scenario(Cluster::new(broker.client())).await;
+    broker.shutdown().await;
+}
+
+async fn over_tcp<F: Future<Output = ()>>(scenario: impl FnOnce(Cluster) -> F) {
+    let broker = Broker::builder().in_memory().listen("127.0.0.1:0").start().await.unwrap();
+    let address = broker.addresses()[0].to_string();
+    scenario(Cluster::new(Client::connect(&address).await.unwrap())).await;
+    broker.shutdown().await;
+}
+
 async fn on_another_cluster<F: Future<Output = ()>>(scenario: impl FnOnce(Cluster) -> F) {
     match std::env::var("RIVERRUN_TEST_BOOTSTRAP") {
         Ok(bootstrap) => scenario(Cluster::new(Client::connect(&bootstrap).await.unwrap())).await,
@@ -306,7 +321,7 @@ macro_rules! everywhere {
 }
 
 everywhere! {
-    [on_another_cluster]
+    [in_process, over_tcp, on_another_cluster]
     [
         counts_go_on_after_a_restart,
         instances_share_tasks,
