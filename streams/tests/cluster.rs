@@ -183,8 +183,9 @@ async fn a_crash_loses_nothing(cluster: Cluster) {
     first.task.abort();
     let second = Running::start(&cluster, &topology, 1);
     cluster.produce(&input, lines(70)).await;
-    let counts = cluster.read_until(&output, long, |counts| total(counts) >= 420).await;
-    assert!(counts.values().all(|count| *count >= 60), "{counts:?}");
+    // Some words may be counted twice, so the sum says nothing.
+    let all = |counts: &BTreeMap<String, i64>| counts.len() == 7 && counts.values().all(|count| *count >= 60);
+    cluster.read_until(&output, long, all).await;
     second.stop().await;
 }
 
@@ -284,17 +285,21 @@ async fn failures_name_the_place(cluster: Cluster) {
     assert!(matches!(&error, StreamsError::Panicked { message } if message == "not like this"), "{error}");
 }
 
+fn embedded() -> riverrun_broker::BrokerBuilder {
+    Broker::builder().in_memory().set("group.initial.rebalance.delay.ms", "0").unwrap()
+}
+
 async fn in_process<F: Future<Output = ()>>(scenario: impl FnOnce(Cluster) -> F) {
-    let broker = Broker::builder().in_memory().start().await.unwrap();
+    let broker = embedded().start().await.unwrap();
     scenario(Cluster::new(broker.client())).await;
-    broker.shutdown().await;
+    broker.shutdown().await.unwrap();
 }
 
 async fn over_tcp<F: Future<Output = ()>>(scenario: impl FnOnce(Cluster) -> F) {
-    let broker = Broker::builder().in_memory().listen("127.0.0.1:0").start().await.unwrap();
+    let broker = embedded().listen("127.0.0.1:0").start().await.unwrap();
     let address = broker.addresses()[0].to_string();
     scenario(Cluster::new(Client::connect(&address).await.unwrap())).await;
-    broker.shutdown().await;
+    broker.shutdown().await.unwrap();
 }
 
 async fn on_another_cluster<F: Future<Output = ()>>(scenario: impl FnOnce(Cluster) -> F) {
