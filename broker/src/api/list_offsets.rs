@@ -46,7 +46,9 @@ pub(super) fn handle(node: &Node, context: &RequestContext, request: &ListOffset
                     partition_index: wanted.partition_index,
                     timestamp: found.map_or(-1, |found| found.timestamp),
                     offset: found.map_or(-1, |found| found.offset),
-                    leader_epoch: LeaderEpoch::to_wire(found.and_then(|found| found.leader_epoch)),
+                    leader_epoch: LeaderEpoch::to_wire(
+                        found.and_then(|f| f.leader_epoch).filter(|_| context.api_version >= 4),
+                    ),
                     ..Default::default()
                 },
                 Err(code) => ListOffsetsPartitionResponse {
