@@ -18,17 +18,34 @@ use riverrun_connect::{
 };
 use tokio::time::timeout;
 
+/// A way to a cluster.
+#[derive(Clone)]
+enum Way {
+    InProcess(Broker),
+    Tcp(String),
+}
+
+impl Way {
+    async fn client(&self) -> Client {
+        match self {
+            Self::InProcess(broker) => broker.client(),
+            Self::Tcp(address) => Client::connect(address).await.unwrap(),
+        }
+    }
+}
+
 /// A cluster, and names that no other run has used on it.
 struct Bench {
+    way: Way,
     client: Client,
     folder: tempfile::TempDir,
     run: String,
 }
 
 impl Bench {
-    fn new(client: Client) -> Self {
+    async fn new(way: Way) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
-        Self { client, folder: tempfile::tempdir().unwrap(), run: now.to_string() }
+        Self { client: way.client().await, way, folder: tempfile::tempdir().unwrap(), run: now.to_string() }
     }
 
     fn name(&self, name: &str) -> String {
@@ -40,7 +57,11 @@ impl Bench {
     }
 
     fn start(&self, connectors: &[Properties]) -> Worker {
-        let builder = Worker::builder(self.client.clone()).set("offset.flush.interval.ms", 100).seed(1);
+        self.start_over(self.client.clone(), connectors)
+    }
+
+    fn start_over(&self, client: Client, connectors: &[Properties]) -> Worker {
+        let builder = Worker::builder(client).set("offset.flush.interval.ms", 100).seed(1);
         let builder = builder.set("offset.storage.topic", self.name("connect-offsets"));
         let builder = builder.connectors(Connectors::builtin().with_sink::<Counting>("counting"));
         connectors.iter().cloned().fold(builder, |builder, connector| builder.connector(connector)).start().unwrap()
@@ -86,6 +107,56 @@ async fn generated_numbers(bench: Bench) {
         assert_eq!(lines(&file), expected, "up to {count}");
         before = count;
     }
+}
+
+/// A worker crashes again and again, each time with its whole tokio runtime. No number is missing in the end, and with
+/// `deduplicate` each record of the topic is in the file exactly once.
+async fn crashes(bench: Bench) {
+    let (topic, file, sink_name) = (bench.name("crash"), bench.path("crash.jsonl"), bench.name("crash-file"));
+    let connectors = [
+        Properties::connector(&bench.name("crash-gen"), "datagen")
+            .set("topic", &topic)
+            .set("topic.creation.default.partitions", 1)
+            .set("template", "sequence")
+            .set("records.per.second", 20_000)
+            .set("count", 4000),
+        Properties::connector(&sink_name, "file-sink")
+            .set("topics", &topic)
+            .set("file", &file)
+            .set("deduplicate", true)
+            .set("consumer.override.group.instance.id", &sink_name),
+    ];
+    let bench = &bench;
+    for crash in 1..=4u64 {
+        std::thread::scope(|scope| {
+            let crashing = scope.spawn(|| {
+                let runtime =
+                    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+                runtime.block_on(async {
+                    let worker = bench.start_over(bench.way.client().await, &connectors);
+                    dealt_with(&worker, &sink_name, 150 * crash).await;
+                    // Not even told to stop.
+                    std::mem::forget(worker);
+                });
+                runtime.shutdown_background();
+            });
+            tokio::task::block_in_place(|| crashing.join()).unwrap();
+        });
+    }
+    let worker = bench.start(&connectors);
+    let done = || {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        text.lines().last().is_some_and(|line| line.contains("{\"sequence\":3999}"))
+    };
+    timeout(Duration::from_secs(30), worker.wait_for(|_| done())).await.unwrap();
+    worker.stop().await;
+    let mut numbers = std::collections::BTreeSet::new();
+    for (index, line) in lines(&file).iter().enumerate() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(record["offset"], index, "each record once, in order");
+        numbers.insert(record["value"]["sequence"].as_u64().unwrap());
+    }
+    assert_eq!(numbers, (0..4000).collect());
 }
 
 /// A log file comes out line by line, over a rotation while nobody looked.
@@ -217,7 +288,7 @@ async fn stumbling_connector(bench: Bench) {
 /// The remote cluster, if there is one.
 async fn remote() -> Option<Bench> {
     let bootstrap = std::env::var("RIVERRUN_TEST_BOOTSTRAP").ok()?;
-    Some(Bench::new(Client::connect(&bootstrap).await.unwrap()))
+    Some(Bench::new(Way::Tcp(bootstrap)).await)
 }
 
 /// The embedded broker, with a port.
@@ -231,22 +302,22 @@ macro_rules! stories {
         mod $story {
             use super::*;
 
-            #[tokio::test]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn in_process() {
                 let broker = embedded().await;
-                super::$story(Bench::new(broker.client())).await;
+                super::$story(Bench::new(Way::InProcess(broker.clone())).await).await;
                 broker.shutdown().await.unwrap();
             }
 
-            #[tokio::test]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn over_tcp() {
                 let broker = embedded().await;
                 let address = broker.addresses()[0].to_string();
-                super::$story(Bench::new(Client::connect(&address).await.unwrap())).await;
+                super::$story(Bench::new(Way::Tcp(address)).await).await;
                 broker.shutdown().await.unwrap();
             }
 
-            #[tokio::test]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_a_remote_cluster() {
                 if let Some(bench) = remote().await {
                     super::$story(bench).await;
@@ -256,4 +327,4 @@ macro_rules! stories {
     )*};
 }
 
-stories!(generated_numbers, tailed_file, metrics_and_shared_partitions, stumbling_connector);
+stories!(crashes, generated_numbers, tailed_file, metrics_and_shared_partitions, stumbling_connector);

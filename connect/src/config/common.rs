@@ -68,6 +68,13 @@ crate::config! {
         /// Where to start in a partition without committed offset: `earliest` or `latest`.
         pub offset_reset: String = "consumer.override.auto.offset.reset", Low, default "earliest",
             valid Validator::OneOf(&["earliest", "latest"]);
+        /// A name for the sink's group members, each with its task's number behind it: a worker that has crashed is taken
+        /// over at once by the next one with the same name, instead of after the session timeout. Two workers that run
+        /// the same sink at the same time need different ones.
+        pub group_instance_id: Option<String> = "consumer.override.group.instance.id", Low, valid Validator::NonEmpty;
+        /// How long a group member may be silent before its partitions go to others (Kafka: 45000).
+        pub session_timeout: Duration = "consumer.override.session.timeout.ms", Low, default "10000",
+            valid Validator::AtLeast(1);
         /// Topic that takes the records which `errors.tolerance=all` skips; none: they are only counted.
         pub dead_letter_topic: Option<String> = "errors.deadletterqueue.topic.name", Medium,
             valid Validator::NonEmpty;

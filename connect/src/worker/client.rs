@@ -77,8 +77,11 @@ impl Cluster for ClientCluster {
     async fn input(&self, spec: InputSpec) -> Result<ClientInput, ClusterError> {
         let reset = if spec.from_latest { AutoOffsetReset::Latest } else { AutoOffsetReset::Earliest };
         let consumer = self.client.consumer().group(spec.group.as_str()).client_id(spec.client_id);
-        let consumer = consumer.auto_commit(false).auto_offset_reset(reset).build();
-        let mut consumer = consumer.map_err(failed("cannot open a consumer"))?;
+        let mut consumer = consumer.auto_commit(false).auto_offset_reset(reset).session_timeout(spec.session_timeout);
+        if let Some(name) = spec.group_instance_id {
+            consumer = consumer.group_instance_id(name);
+        }
+        let mut consumer = consumer.build().map_err(failed("cannot open a consumer"))?;
         consumer.subscribe(&spec.topics);
         Ok(ClientInput { consumer, paused: false })
     }

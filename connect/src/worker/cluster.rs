@@ -42,6 +42,9 @@ pub(crate) struct InputSpec {
     pub(crate) client_id: String,
     pub(crate) topics: Vec<String>,
     pub(crate) from_latest: bool,
+    /// The member's own name, for static membership (KIP-345).
+    pub(crate) group_instance_id: Option<String>,
+    pub(crate) session_timeout: Duration,
 }
 
 /// A cluster.

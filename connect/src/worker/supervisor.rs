@@ -162,6 +162,8 @@ impl<C: Cluster> Supervisor<C> {
             client_id: setup.client_id("consumer"),
             topics: config.topics.clone(),
             from_latest: config.offset_reset == "latest",
+            group_instance_id: config.group_instance_id.as_ref().map(|name| format!("{name}-{}", setup.task)),
+            session_timeout: config.session_timeout,
         });
         let input = input.await?;
         setup.status.running();

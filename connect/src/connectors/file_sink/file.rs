@@ -73,12 +73,16 @@ impl LineFile {
         if deduplicate {
             let bookmark = read_bookmark(path).map_err(at("reading its offsets"))?;
             let mut known = HashMap::new();
-            if let Some(bookmark) = bookmark {
-                end = end.min(bookmark.bytes);
-                for (topic, partitions) in bookmark.offsets {
-                    let of_topic = partitions.into_iter();
-                    known.extend(of_topic.map(|(p, next)| (TopicPartition::new(topic.as_str(), p), next)));
+            match bookmark {
+                Some(bookmark) => {
+                    end = end.min(bookmark.bytes);
+                    for (topic, partitions) in bookmark.offsets {
+                        let of_topic = partitions.into_iter();
+                        known.extend(of_topic.map(|(p, next)| (TopicPartition::new(topic.as_str(), p), next)));
+                    }
                 }
+                // What is there already stays; what comes after it is cut off if a crash precedes the first flush.
+                None => write_bookmark(path, end, &known).map_err(at("writing its offsets"))?,
             }
             offsets = Some(known);
         }
@@ -234,6 +238,16 @@ mod tests {
         file.append(&[line(3)]).unwrap();
         file.flush().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
+    }
+
+    #[test]
+    fn with_offsets_a_crash_before_the_first_flush_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.jsonl");
+        fs::write(&path, "from before\n").unwrap();
+        LineFile::open(&path, true).unwrap().append(&[line(0)]).unwrap();
+        LineFile::open(&path, true).unwrap().append(&[line(0)]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "from before\n{\"n\":0}\n");
     }
 
     #[test]
