@@ -1,14 +1,17 @@
-//! Configuration of topics and brokers (KIP-133, KIP-339).
+//! Configuration of topics, brokers and groups.
+//!
+//! Source: DescribeConfigs (KIP-133, synonyms of KIP-226, documentation of KIP-569), IncrementalAlterConfigs (KIP-339).
 
 use std::collections::BTreeMap;
 
 use riverrun_core::protocol::messages::{
     DescribeConfigsRequest, IncrementalAlterConfigsRequest,
+    create_topics::CreatableTopicConfigs,
     describe_configs::{DescribeConfigsResource, DescribeConfigsResourceResult},
     incremental_alter_configs::{AlterConfigsResource, AlterableConfig},
 };
 
-use super::{Admin, Results, TIMEOUT, item};
+use super::{Admin, Results, item};
 use crate::{ClientError, cluster::retrying};
 
 /// What has a configuration.
@@ -62,6 +65,61 @@ pub enum ConfigSource {
     Unknown,
 }
 
+impl ConfigSource {
+    fn from_wire(source: i8) -> Self {
+        match source {
+            1 => Self::Topic,
+            2 => Self::DynamicBroker,
+            3 => Self::DynamicDefaultBroker,
+            4 => Self::StaticBroker,
+            5 => Self::Default,
+            8 => Self::Group,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Of what kind a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConfigType {
+    /// `true` or `false`.
+    Boolean,
+    /// Text.
+    String,
+    /// A number of 32 bits.
+    Int,
+    /// A number of 16 bits.
+    Short,
+    /// A number of 64 bits.
+    Long,
+    /// A number with a fraction.
+    Double,
+    /// Texts with commas between them.
+    List,
+    /// The name of a class.
+    Class,
+    /// A secret.
+    Password,
+}
+
+impl ConfigType {
+    fn from_wire(kind: i8) -> Option<Self> {
+        match kind {
+            1 => Some(Self::Boolean),
+            2 => Some(Self::String),
+            3 => Some(Self::Int),
+            4 => Some(Self::Short),
+            5 => Some(Self::Long),
+            6 => Some(Self::Double),
+            7 => Some(Self::List),
+            8 => Some(Self::Class),
+            9 => Some(Self::Password),
+            _ => None,
+        }
+    }
+}
+
 /// One value of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -74,6 +132,39 @@ pub struct ConfigEntry {
     pub is_read_only: bool,
     /// Whether it is secret.
     pub is_sensitive: bool,
+    /// Of what kind it is, if the broker tells.
+    pub kind: Option<ConfigType>,
+    /// Where the value would come from, the strongest first: the one in force, then those behind it.
+    pub synonyms: Vec<ConfigSynonym>,
+    /// What it is for, if the broker tells.
+    pub documentation: Option<String>,
+}
+
+impl ConfigEntry {
+    /// Whether nobody has set it.
+    pub fn is_default(&self) -> bool {
+        self.source == ConfigSource::Default
+    }
+
+    /// From what a broker tells of a topic it has just created.
+    pub(super) fn of_created(config: CreatableTopicConfigs) -> (String, Self) {
+        let CreatableTopicConfigs { name, value, read_only: is_read_only, config_source, is_sensitive } = config;
+        let source = ConfigSource::from_wire(config_source);
+        let (kind, synonyms, documentation) = (None, Vec::new(), None);
+        (name, Self { value, source, is_read_only, is_sensitive, kind, synonyms, documentation })
+    }
+}
+
+/// A value that a configuration has or would have, under the name it has there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigSynonym {
+    /// The name: that of a broker's setting may differ from the topic's (`log.retention.ms`, `retention.ms`).
+    pub name: String,
+    /// The value; `None` if it is secret or unset.
+    pub value: Option<String>,
+    /// Where it comes from.
+    pub source: ConfigSource,
 }
 
 /// A change of one value.
@@ -105,11 +196,12 @@ impl Admin {
                 let (resource_type, resource_name) = resource.to_wire();
                 DescribeConfigsResource { resource_type, resource_name, configuration_keys: None }
             };
-            let build = |_| DescribeConfigsRequest {
+            let build = |version| DescribeConfigsRequest {
                 resources: resources.iter().map(resource).collect(),
-                ..Default::default()
+                include_synonyms: true,
+                include_documentation: version >= 3,
             };
-            let response = retrying(TIMEOUT, || self.call_node(node, build)).await?;
+            let response = retrying(self.timeout, || self.call_node(node, build)).await?;
             for result in response.results {
                 let Some(key) = ConfigResource::from_wire(result.resource_type, result.resource_name) else { continue };
                 let entries = result.configs.into_iter().map(entry).collect();
@@ -127,6 +219,25 @@ impl Admin {
         &self,
         changes: &BTreeMap<ConfigResource, BTreeMap<String, AlterConfig>>,
     ) -> Result<Results<ConfigResource, ()>, ClientError> {
+        self.alter_or_validate(changes, false).await
+    }
+
+    /// What [`alter_configs`](Self::alter_configs) would do, without doing it.
+    ///
+    /// # Errors
+    /// If a broker does not answer; refusals are in the results.
+    pub async fn validate_configs(
+        &self,
+        changes: &BTreeMap<ConfigResource, BTreeMap<String, AlterConfig>>,
+    ) -> Result<Results<ConfigResource, ()>, ClientError> {
+        self.alter_or_validate(changes, true).await
+    }
+
+    async fn alter_or_validate(
+        &self,
+        changes: &BTreeMap<ConfigResource, BTreeMap<String, AlterConfig>>,
+        validate_only: bool,
+    ) -> Result<Results<ConfigResource, ()>, ClientError> {
         let mut results = Results::new();
         for (node, resources) in by_node(changes.keys()) {
             let build = |_| {
@@ -136,9 +247,9 @@ impl Admin {
                     AlterConfigsResource { resource_type, resource_name, configs }
                 };
                 let resources = resources.iter().map(resource).collect();
-                IncrementalAlterConfigsRequest { resources, validate_only: false }
+                IncrementalAlterConfigsRequest { resources, validate_only }
             };
-            let response = retrying(TIMEOUT, || self.call_node(node, build)).await?;
+            let response = retrying(self.timeout, || self.call_node(node, build)).await?;
             for result in response.responses {
                 let Some(key) = ConfigResource::from_wire(result.resource_type, result.resource_name) else { continue };
                 results.insert(key, item(result.error_code, result.error_message, ()));
@@ -158,7 +269,7 @@ impl Admin {
             self.describe_by_metadata().await?;
         }
         match self.cluster().image().address(node) {
-            Some(address) => self.cluster().pool().call(address, build).await,
+            Some(address) => self.pool.call(address, build).await,
             None => Err(ClientError::NoNode { node }),
         }
     }
@@ -178,17 +289,21 @@ fn by_node<'a>(resources: impl Iterator<Item = &'a ConfigResource>) -> BTreeMap<
 }
 
 fn entry(config: DescribeConfigsResourceResult) -> (String, ConfigEntry) {
-    let source = match config.config_source {
-        1 => ConfigSource::Topic,
-        2 => ConfigSource::DynamicBroker,
-        3 => ConfigSource::DynamicDefaultBroker,
-        4 => ConfigSource::StaticBroker,
-        5 => ConfigSource::Default,
-        8 => ConfigSource::Group,
-        _ => ConfigSource::Unknown,
+    let synonyms = config.synonyms.into_iter().map(|synonym| ConfigSynonym {
+        name: synonym.name,
+        value: synonym.value,
+        source: ConfigSource::from_wire(synonym.source),
+    });
+    let entry = ConfigEntry {
+        value: config.value,
+        source: ConfigSource::from_wire(config.config_source),
+        is_read_only: config.read_only,
+        is_sensitive: config.is_sensitive,
+        kind: ConfigType::from_wire(config.config_type),
+        synonyms: synonyms.collect(),
+        documentation: config.documentation,
     };
-    let DescribeConfigsResourceResult { name, value, read_only: is_read_only, is_sensitive, .. } = config;
-    (name, ConfigEntry { value, source, is_read_only, is_sensitive })
+    (config.name, entry)
 }
 
 fn alterable((name, change): (&String, &AlterConfig)) -> AlterableConfig {

@@ -6,30 +6,34 @@
 mod configs;
 mod groups;
 mod offsets;
+mod records;
+mod route;
 mod topics;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use riverrun_core::protocol::{
     ApiKey, ErrorCode,
     messages::{DescribeClusterRequest, describe_cluster::DescribeClusterBroker},
 };
 
-pub use configs::{AlterConfig, ConfigEntry, ConfigResource, ConfigSource};
-pub use groups::{GroupDescription, GroupListing, GroupMemberDescription};
+pub use configs::{AlterConfig, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym, ConfigType};
+pub use groups::{GroupDescription, GroupFilter, GroupListing, GroupMemberDescription};
 pub use offsets::OffsetSpec;
-pub use topics::{CreatedTopic, NewTopic, TopicDescription, TopicListing};
+pub use topics::{CreatedTopic, NewTopic, PartitionDescription, TopicDescription, TopicListing};
 
 use crate::{
     Client, ClientError,
-    cluster::{Cluster, Wanted, retrying},
+    cluster::{Cluster, Pool, REQUEST_TIMEOUT, Wanted, retrying, version_of},
     consumer::check,
+    transport::BrokerAddress,
 };
 
 /// How long a call may take with its repetitions (`default.api.timeout.ms`).
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a broker may take for one request, in milliseconds.
+/// How long a broker may take for one request, in milliseconds. Less than we wait, so that its answer still comes.
 const BROKER_TIMEOUT_MS: i32 = 25_000;
+const _: () = assert!((BROKER_TIMEOUT_MS as u128) < REQUEST_TIMEOUT.as_millis());
 
 /// Why a broker refused one item of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +62,11 @@ fn item<V>(error_code: i16, message: Option<String>, value: V) -> Result<V, Refu
     }
 }
 
-/// Administers a cluster. Made by [`Client::admin`].
+/// Administers a cluster. Made by [`Client::admin`]; cheap to clone.
+///
+/// Brokers that moved, are loading or are out of reach are asked again until the time allowed has passed. So is one
+/// whose answer got lost: then a topic which that attempt created may be reported as existing. A call can be dropped at
+/// any time; what was sent by then is carried out all the same.
 ///
 /// ```no_run
 /// # async fn example(client: riverrun_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -74,6 +82,9 @@ fn item<V>(error_code: i16, message: Option<String>, value: V) -> Result<V, Refu
 #[derive(Debug, Clone)]
 pub struct Admin {
     client: Client,
+    /// Apart from the client's own, for a change may keep a connection busy for long.
+    pool: Arc<Pool>,
+    timeout: Duration,
 }
 
 /// The cluster's brokers.
@@ -104,11 +115,25 @@ pub struct Node {
 
 impl Admin {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+        let pool = Arc::new(Pool::new(Arc::clone(client.cluster().transport())));
+        Self { client, pool, timeout: TIMEOUT }
+    }
+
+    /// Sets how long each call may take with its repetitions; one minute otherwise (`default.api.timeout.ms`).
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
     }
 
     fn cluster(&self) -> &Cluster {
         self.client.cluster()
+    }
+
+    /// The newest version of an API that this broker and we know.
+    async fn version(&self, address: &BrokerAddress, key: ApiKey) -> Result<i16, ClientError> {
+        let connection = self.pool.get(address).await?;
+        Ok(version_of(&*connection, key, i16::MAX)?)
     }
 
     /// The cluster's brokers.
@@ -116,7 +141,7 @@ impl Admin {
     /// # Errors
     /// If no broker answers.
     pub async fn describe_cluster(&self) -> Result<ClusterDescription, ClientError> {
-        let described = retrying(TIMEOUT, || async {
+        let described = retrying(self.timeout, || async {
             let response = self.cluster().call_any(|_| DescribeClusterRequest::default()).await?;
             check(ApiKey::DescribeCluster, response.error_code)?;
             Ok(response)

@@ -7,14 +7,18 @@ use riverrun_core::{
     protocol::{
         ApiKey,
         messages::{
-            OffsetCommitRequest, OffsetFetchRequest,
+            OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
             offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
+            offset_delete::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic},
             offset_fetch::{OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics},
         },
     },
 };
 
-use super::{Admin, Results, TIMEOUT, item};
+use super::{
+    Admin, Results, item,
+    route::{Round, coordinator_moved, coordinator_moved_or_lags, settle},
+};
 use crate::{
     ClientError,
     cluster::{REQUEST_TIMEOUT, retrying},
@@ -58,7 +62,7 @@ impl Admin {
         };
         let times = specs.iter().map(|(partition, spec)| (partition.clone(), time(spec))).collect();
         let isolation = IsolationLevel::ReadUncommitted.to_wire();
-        list_offsets(Arc::clone(self.client.cluster()), times, isolation, TIMEOUT).await
+        list_offsets(Arc::clone(self.client.cluster()), times, isolation, self.timeout).await
     }
 
     /// The offsets that a group has committed, for these partitions or, with `None`, for all that it has.
@@ -71,10 +75,10 @@ impl Admin {
         partitions: Option<&[TopicPartition]>,
     ) -> Result<Results<TopicPartition, OffsetAndMetadata>, ClientError> {
         let group: Arc<str> = group.into();
-        let fetched = retrying(TIMEOUT, || async {
+        let fetched = retrying(self.timeout, || async {
             let coordinator = self.cluster().find_coordinator(&group).await?;
             let build = |version| fetch_request(version, &group, partitions);
-            let pool = self.cluster().pool();
+            let pool = &self.pool;
             let response = pool.call_within(&coordinator.address, REQUEST_TIMEOUT, NAMES_UP_TO, build).await?;
             check(ApiKey::OffsetFetch, response.error_code)?;
             response.groups.iter().try_for_each(|group| check(ApiKey::OffsetFetch, group.error_code))?;
@@ -117,23 +121,55 @@ impl Admin {
         group: &str,
         offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
     ) -> Result<Results<TopicPartition, ()>, ClientError> {
-        let group: Arc<str> = group.into();
-        let response = retrying(TIMEOUT, || async {
-            let coordinator = self.cluster().find_coordinator(&group).await?;
-            let build = |_| commit_request(&group, offsets);
-            let pool = self.cluster().pool();
-            pool.call_within(&coordinator.address, REQUEST_TIMEOUT, NAMES_UP_TO, build).await
-        });
-        let mut results = Results::new();
-        for topic in response.await?.topics {
-            let name: Arc<str> = topic.name.into();
-            for partition in topic.partitions {
-                let key = TopicPartition { topic: Arc::clone(&name), partition: partition.partition_index };
-                results.insert(key, item(partition.error_code, None, ()));
-            }
-        }
-        Ok(results)
+        settle(self.timeout, offsets.keys().cloned(), coordinator_moved_or_lags, |open, _| async move {
+            let coordinator = self.cluster().find_coordinator(&group.into()).await?;
+            let build = |_| commit_request(group, offsets.iter().filter(|(partition, _)| open.contains(partition)));
+            let response = self.pool.call_within(&coordinator.address, REQUEST_TIMEOUT, NAMES_UP_TO, build).await?;
+            let answers = response.topics.into_iter().flat_map(|topic| {
+                let name: Arc<str> = topic.name.into();
+                topic.partitions.into_iter().map(move |partition| {
+                    let key = TopicPartition { topic: Arc::clone(&name), partition: partition.partition_index };
+                    (key, item(partition.error_code, None, ()))
+                })
+            });
+            Ok(Round::of(answers))
+        })
+        .await
     }
+
+    /// Makes a group forget the offsets of partitions that none of its members is subscribed to.
+    ///
+    /// # Errors
+    /// If the coordinator cannot be asked, or refuses as a whole, as it does when there is no such group; other
+    /// refusals are in the results.
+    pub async fn delete_group_offsets(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Results<TopicPartition, ()>, ClientError> {
+        settle(self.timeout, partitions.iter().cloned(), coordinator_moved, |open, _| async move {
+            let coordinator = self.cluster().find_coordinator(&group.into()).await?;
+            let response = self.pool.call(&coordinator.address, |_| delete_request(group, &open)).await?;
+            check(ApiKey::OffsetDelete, response.error_code)?;
+            let answers = response.topics.into_iter().flat_map(|topic| {
+                let name: Arc<str> = topic.name.into();
+                topic.partitions.into_iter().map(move |partition| {
+                    let key = TopicPartition { topic: Arc::clone(&name), partition: partition.partition_index };
+                    (key, item(partition.error_code, None, ()))
+                })
+            });
+            Ok(Round::of(answers))
+        })
+        .await
+    }
+}
+
+fn delete_request(group: &str, partitions: &[TopicPartition]) -> OffsetDeleteRequest {
+    let topics = by_topic(partitions).into_iter().map(|(name, indexes)| {
+        let partition = |partition_index| OffsetDeleteRequestPartition { partition_index };
+        OffsetDeleteRequestTopic { name: name.to_string(), partitions: indexes.into_iter().map(partition).collect() }
+    });
+    OffsetDeleteRequest { group_id: group.to_owned(), topics: topics.collect() }
 }
 
 fn fetch_request(version: i16, group: &str, partitions: Option<&[TopicPartition]>) -> OffsetFetchRequest {
@@ -162,7 +198,10 @@ fn fetch_request(version: i16, group: &str, partitions: Option<&[TopicPartition]
     request
 }
 
-fn commit_request(group: &str, offsets: &HashMap<TopicPartition, OffsetAndMetadata>) -> OffsetCommitRequest {
+fn commit_request<'a>(
+    group: &str,
+    offsets: impl Iterator<Item = (&'a TopicPartition, &'a OffsetAndMetadata)>,
+) -> OffsetCommitRequest {
     let mut topics: Vec<OffsetCommitRequestTopic> = Vec::new();
     for (partition, offset) in offsets {
         let entry = OffsetCommitRequestPartition {

@@ -1,31 +1,37 @@
-//! Topics: creating, deleting, growing, listing, describing, and deleting their oldest records.
+//! Topics: creating, deleting, growing, listing, describing.
+//!
+//! Source: CreateTopics and DeleteTopics (KIP-4), CreatePartitions (KIP-195), Metadata; the broker's defaults for
+//! partitions and replicas (KIP-464).
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use riverrun_core::{
     TopicPartition, Uuid,
     protocol::{
-        ErrorCode,
+        ApiKey, ErrorCode,
         messages::{
-            CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+            CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest,
             create_partitions::CreatePartitionsTopic,
-            create_topics::{CreatableTopic, CreatableTopicConfig},
-            delete_records::{DeleteRecordsPartition, DeleteRecordsTopic},
+            create_topics::{CreatableTopic, CreatableTopicConfig, CreatableTopicResult},
             delete_topics::DeleteTopicState,
+            metadata::{MetadataRequestTopic, MetadataResponsePartition, MetadataResponseTopic},
         },
     },
 };
 
-use super::{Admin, BROKER_TIMEOUT_MS, Refused, Results, TIMEOUT, item};
+use super::{
+    Admin, BROKER_TIMEOUT_MS, ConfigEntry, Refused, Results, item,
+    route::{Round, controller_moved, settle},
+};
 use crate::{
     ClientError,
     cluster::{Topic, Wanted, retrying},
-    consumer::{PartitionInfo, by_topic},
+    consumer::check,
     transport::BrokerAddress,
 };
+
+/// From this version of CreateTopics on the broker fills in its defaults for partitions and replicas.
+const DEFAULTS_FROM: i16 = 4;
 
 /// A topic to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +77,8 @@ pub struct CreatedTopic {
     pub partitions: Option<i32>,
     /// On how many brokers, if the broker tells.
     pub replication_factor: Option<i16>,
+    /// Its configuration by name, if the broker tells.
+    pub configs: BTreeMap<String, ConfigEntry>,
 }
 
 /// A topic by name.
@@ -98,7 +106,25 @@ pub struct TopicDescription {
     /// Whether it is the broker's own.
     pub is_internal: bool,
     /// Its partitions, by index.
-    pub partitions: Vec<PartitionInfo>,
+    pub partitions: Vec<PartitionDescription>,
+}
+
+/// A partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartitionDescription {
+    /// The partition.
+    pub topic_partition: TopicPartition,
+    /// The node that leads it, if any does.
+    pub leader: Option<i32>,
+    /// How many leaders it has had before this one, if the broker tells.
+    pub leader_epoch: Option<i32>,
+    /// The nodes that have it, the preferred leader first.
+    pub replicas: Vec<i32>,
+    /// Those of them that are in sync.
+    pub in_sync_replicas: Vec<i32>,
+    /// Those of them that are out of reach.
+    pub offline_replicas: Vec<i32>,
 }
 
 impl Admin {
@@ -107,21 +133,51 @@ impl Admin {
     /// # Errors
     /// If no broker answers; refusals, such as for a topic that exists, are in the results.
     pub async fn create_topics(&self, topics: &[NewTopic]) -> Result<Results<String, CreatedTopic>, ClientError> {
-        let build = |_| CreateTopicsRequest {
-            topics: topics.iter().map(creatable).collect(),
-            timeout_ms: BROKER_TIMEOUT_MS,
-            validate_only: false,
-        };
-        let response = retrying(TIMEOUT, || self.cluster().call_any(build)).await?;
-        let results = response.topics.into_iter().map(|topic| {
-            let created = CreatedTopic {
-                id: Some(topic.topic_id).filter(|id| !id.is_zero()),
-                partitions: Some(topic.num_partitions).filter(|count| *count > 0),
-                replication_factor: Some(topic.replication_factor).filter(|factor| *factor > 0),
-            };
-            (topic.name, item(topic.error_code, topic.error_message, created))
-        });
-        Ok(results.collect())
+        self.create_or_validate(topics, false).await
+    }
+
+    /// What [`create_topics`](Self::create_topics) would do, without doing it.
+    ///
+    /// # Errors
+    /// If no broker answers; refusals are in the results.
+    pub async fn validate_topics(&self, topics: &[NewTopic]) -> Result<Results<String, CreatedTopic>, ClientError> {
+        self.create_or_validate(topics, true).await
+    }
+
+    async fn create_or_validate(
+        &self,
+        topics: &[NewTopic],
+        validate_only: bool,
+    ) -> Result<Results<String, CreatedTopic>, ClientError> {
+        let names = topics.iter().map(|topic| topic.name.clone());
+        settle(self.timeout, names, controller_moved, |open, rounds| async move {
+            let address = self.controller(rounds).await?;
+            let topics = topics.iter().filter(|topic| open.contains(&topic.name)).collect();
+            self.create_once(&address, topics, validate_only).await
+        })
+        .await
+    }
+
+    async fn create_once(
+        &self,
+        address: &BrokerAddress,
+        topics: Vec<&NewTopic>,
+        validate_only: bool,
+    ) -> Result<Round<String, CreatedTopic>, ClientError> {
+        let version = self.version(address, ApiKey::CreateTopics).await?;
+        let needs_defaults = |topic: &NewTopic| topic.partitions.is_none() || topic.replication_factor.is_none();
+        let (too_new, topics): (Vec<&NewTopic>, Vec<&NewTopic>) =
+            topics.into_iter().partition(|topic| version < DEFAULTS_FROM && needs_defaults(topic));
+        let message = "this broker needs numbers of partitions and replicas";
+        let refused = || Refused { code: ErrorCode::UnsupportedVersion, message: Some(message.to_owned()) };
+        let mut round = Round::of(too_new.into_iter().map(|topic| (topic.name.clone(), Err(refused()))));
+        if !topics.is_empty() {
+            let topics = topics.into_iter().map(creatable).collect();
+            let request = CreateTopicsRequest { topics, timeout_ms: BROKER_TIMEOUT_MS, validate_only };
+            let response = self.pool.call(address, |_| request).await?;
+            round.answers.extend(response.topics.into_iter().map(created));
+        }
+        Ok(round)
     }
 
     /// Deletes topics, with all they hold.
@@ -129,22 +185,17 @@ impl Admin {
     /// # Errors
     /// If no broker answers; refusals are in the results.
     pub async fn delete_topics<T: AsRef<str>>(&self, names: &[T]) -> Result<Results<String, ()>, ClientError> {
-        let build = |version| {
-            let names = names.iter().map(|name| name.as_ref().to_owned());
-            let mut request = DeleteTopicsRequest { timeout_ms: BROKER_TIMEOUT_MS, ..Default::default() };
-            if version >= 6 {
-                let state = |name| DeleteTopicState { name: Some(name), ..Default::default() };
-                request.topics = names.map(state).collect();
-            } else {
-                request.topic_names = names.collect();
-            }
-            request
-        };
-        let response = retrying(TIMEOUT, || self.cluster().call_any(build)).await?;
-        let result = |topic: riverrun_core::protocol::messages::delete_topics::DeletableTopicResult| {
-            (topic.name.unwrap_or_default(), item(topic.error_code, topic.error_message, ()))
-        };
-        Ok(response.responses.into_iter().map(result).collect())
+        let names = names.iter().map(|name| name.as_ref().to_owned());
+        settle(self.timeout, names, controller_moved, |open, rounds| async move {
+            let address = self.controller(rounds).await?;
+            let response = self.pool.call(&address, |version| delete_request(version, open)).await?;
+            let answers = response.responses.into_iter();
+            Ok(Round::of(answers.filter_map(|topic| {
+                let result = item(topic.error_code, topic.error_message, ());
+                Some((topic.name?, result))
+            })))
+        })
+        .await
     }
 
     /// Gives topics more partitions: the number of all, old ones included. Keys may then lead elsewhere than before.
@@ -155,19 +206,22 @@ impl Admin {
         &self,
         counts: &[(T, i32)],
     ) -> Result<Results<String, ()>, ClientError> {
-        let topic = |(name, count): &(T, i32)| CreatePartitionsTopic {
-            name: name.as_ref().to_owned(),
-            count: *count,
-            assignments: None,
-        };
-        let build = |_| CreatePartitionsRequest {
-            topics: counts.iter().map(topic).collect(),
-            timeout_ms: BROKER_TIMEOUT_MS,
-            validate_only: false,
-        };
-        let response = retrying(TIMEOUT, || self.cluster().call_any(build)).await?;
-        let results = response.results.into_iter();
-        Ok(results.map(|topic| (topic.name, item(topic.error_code, topic.error_message, ()))).collect())
+        let counts: BTreeMap<String, i32> =
+            counts.iter().map(|(name, count)| (name.as_ref().to_owned(), *count)).collect();
+        let counts = &counts;
+        settle(self.timeout, counts.keys().cloned(), controller_moved, |open, rounds| async move {
+            let address = self.controller(rounds).await?;
+            let topics = open.into_iter().filter_map(|name| {
+                let count = *counts.get(&name)?;
+                Some(CreatePartitionsTopic { name, count, assignments: None })
+            });
+            let topics = topics.collect();
+            let request = CreatePartitionsRequest { topics, timeout_ms: BROKER_TIMEOUT_MS, validate_only: false };
+            let response = self.pool.call(&address, |_| request).await?;
+            let answers = response.results.into_iter();
+            Ok(Round::of(answers.map(|topic| (topic.name, item(topic.error_code, topic.error_message, ())))))
+        })
+        .await
     }
 
     /// All topics, by name, the broker's own included.
@@ -175,13 +229,13 @@ impl Admin {
     /// # Errors
     /// If no broker answers.
     pub async fn list_topics(&self) -> Result<Vec<TopicListing>, ClientError> {
-        let image = retrying(TIMEOUT, || self.cluster().refresh(Wanted::All)).await?;
+        let image = retrying(self.timeout, || self.cluster().refresh(Wanted::All)).await?;
         let mut topics: Vec<_> = image.topics().filter(|topic| topic.error.is_none()).map(listing).collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(topics)
     }
 
-    /// Topics with their partitions.
+    /// Topics with their partitions. Never creates one.
     ///
     /// # Errors
     /// If no broker answers; unknown topics are in the results.
@@ -189,65 +243,20 @@ impl Admin {
         &self,
         names: &[T],
     ) -> Result<Results<String, TopicDescription>, ClientError> {
-        let names: Vec<Arc<str>> = names.iter().map(|name| Arc::from(name.as_ref())).collect();
-        let wanted = Wanted::Topics { names: &names, allow_auto_create: false };
-        let image = retrying(TIMEOUT, || self.cluster().refresh(wanted)).await?;
-        let result = |name: &Arc<str>| {
-            let unknown = || Refused { code: ErrorCode::UnknownTopicOrPartition, message: None };
-            let described = image.topic(name).ok_or_else(unknown).and_then(|topic| match topic.error {
-                None => Ok(description(topic)),
-                Some(code) => Err(Refused { code, message: None }),
-            });
-            (name.to_string(), described)
-        };
-        Ok(names.iter().map(result).collect())
-    }
-
-    /// Deletes the records before the given offsets; `None` stands for all there are. Gives the first offset left.
-    ///
-    /// # Errors
-    /// If a leader cannot be asked; refusals are in the results.
-    pub async fn delete_records(
-        &self,
-        before: &HashMap<TopicPartition, Option<i64>>,
-    ) -> Result<Results<TopicPartition, i64>, ClientError> {
-        let mut by_leader: HashMap<BrokerAddress, Vec<TopicPartition>> = HashMap::new();
-        for partition in before.keys() {
-            by_leader.entry(self.leader(partition).await?).or_default().push(partition.clone());
+        if names.is_empty() {
+            return Ok(Results::new());
         }
-        let mut results = Results::new();
-        for (address, partitions) in by_leader {
-            let topics = by_topic(&partitions).into_iter().map(|(name, indexes)| {
-                let partition = |partition: i32| {
-                    let key = TopicPartition { topic: Arc::clone(name), partition };
-                    let offset = before.get(&key).copied().flatten().unwrap_or(-1);
-                    DeleteRecordsPartition { partition_index: partition, offset }
-                };
-                DeleteRecordsTopic { name: name.to_string(), partitions: indexes.into_iter().map(partition).collect() }
-            });
-            let request = DeleteRecordsRequest { topics: topics.collect(), timeout_ms: BROKER_TIMEOUT_MS };
-            let response = self.cluster().pool().call(&address, |_| request).await?;
-            for topic in response.topics {
-                let name: Arc<str> = topic.name.into();
-                for partition in topic.partitions {
-                    let key = TopicPartition { topic: Arc::clone(&name), partition: partition.partition_index };
-                    results.insert(key, item(partition.error_code, None, partition.low_watermark));
-                }
-            }
+        let topics = retrying(self.timeout, || async {
+            let response = self.cluster().call_any(|version| metadata_request(version, names)).await?;
+            check(ApiKey::Metadata, response.error_code)?;
+            Ok(response.topics)
+        });
+        let mut described: Results<String, TopicDescription> = topics.await?.into_iter().filter_map(describe).collect();
+        for name in names.iter().map(AsRef::as_ref) {
+            let unknown = Refused { code: ErrorCode::UnknownTopicOrPartition, message: None };
+            described.entry(name.to_owned()).or_insert(Err(unknown));
         }
-        Ok(results)
-    }
-
-    async fn leader(&self, partition: &TopicPartition) -> Result<BrokerAddress, ClientError> {
-        retrying(TIMEOUT, || async {
-            let TopicPartition { topic: name, partition: index } = partition;
-            let topic = self.cluster().ask_topic(name, false).await?;
-            let no_partition = || ClientError::NoPartition { topic: Arc::clone(name), partition: *index };
-            let leader = topic.partition(*index).ok_or_else(no_partition)?.leader;
-            let address = leader.and_then(|leader| self.cluster().image().address(leader).cloned());
-            address.ok_or_else(|| ClientError::NoLeader { topic: Arc::clone(name), partition: *index })
-        })
-        .await
+        Ok(described)
     }
 }
 
@@ -263,6 +272,34 @@ fn creatable(topic: &NewTopic) -> CreatableTopic {
     }
 }
 
+fn created(topic: CreatableTopicResult) -> (String, Result<CreatedTopic, Refused>) {
+    let created = CreatedTopic {
+        id: Some(topic.topic_id).filter(|id| !id.is_zero()),
+        partitions: Some(topic.num_partitions).filter(|count| *count > 0),
+        replication_factor: Some(topic.replication_factor).filter(|factor| *factor > 0),
+        configs: topic.configs.unwrap_or_default().into_iter().map(ConfigEntry::of_created).collect(),
+    };
+    (topic.name, item(topic.error_code, topic.error_message, created))
+}
+
+fn delete_request(version: i16, names: Vec<String>) -> DeleteTopicsRequest {
+    let mut request = DeleteTopicsRequest { timeout_ms: BROKER_TIMEOUT_MS, ..Default::default() };
+    if version >= 6 {
+        let state = |name| DeleteTopicState { name: Some(name), ..Default::default() };
+        request.topics = names.into_iter().map(state).collect();
+    } else {
+        request.topic_names = names;
+    }
+    request
+}
+
+fn metadata_request<T: AsRef<str>>(version: i16, names: &[T]) -> MetadataRequest {
+    let wanted = |name: &T| MetadataRequestTopic { name: Some(name.as_ref().to_owned()), ..Default::default() };
+    let topics = Some(names.iter().map(wanted).collect());
+    // Versions below 4 cannot say no.
+    MetadataRequest { topics, allow_auto_topic_creation: version < 4, ..Default::default() }
+}
+
 fn listing(topic: &Arc<Topic>) -> TopicListing {
     TopicListing {
         name: Arc::clone(&topic.name),
@@ -272,7 +309,24 @@ fn listing(topic: &Arc<Topic>) -> TopicListing {
     }
 }
 
-fn description(topic: &Arc<Topic>) -> TopicDescription {
-    let partitions = PartitionInfo::all_of(topic);
-    TopicDescription { name: Arc::clone(&topic.name), id: topic.id, is_internal: topic.is_internal, partitions }
+fn describe(topic: MetadataResponseTopic) -> Option<(String, Result<TopicDescription, Refused>)> {
+    let text = topic.name?;
+    let name: Arc<str> = text.as_str().into();
+    let partitions = topic.partitions.into_iter().map(|partition| describe_partition(&name, partition));
+    let mut partitions: Vec<_> = partitions.collect();
+    partitions.sort_by_key(|partition| partition.topic_partition.partition);
+    let id = Some(topic.topic_id).filter(|id| !id.is_zero());
+    let description = TopicDescription { name, id, is_internal: topic.is_internal, partitions };
+    Some((text, item(topic.error_code, None, description)))
+}
+
+fn describe_partition(topic: &Arc<str>, partition: MetadataResponsePartition) -> PartitionDescription {
+    PartitionDescription {
+        topic_partition: TopicPartition { topic: Arc::clone(topic), partition: partition.partition_index },
+        leader: Some(partition.leader_id).filter(|leader| *leader >= 0),
+        leader_epoch: Some(partition.leader_epoch).filter(|epoch| *epoch >= 0),
+        replicas: partition.replica_nodes,
+        in_sync_replicas: partition.isr_nodes,
+        offline_replicas: partition.offline_replicas,
+    }
 }
