@@ -204,6 +204,12 @@ pub enum ClientError {
         /// What the broker says about it.
         code: ErrorCode,
     },
+    /// The topic does not exist, asked again and again for a while.
+    #[error("topic `{topic}` does not exist")]
+    UnknownTopic {
+        /// Its name.
+        topic: Arc<str>,
+    },
     /// The topic has no such partition.
     #[error("topic `{topic}` has no partition {partition}")]
     NoPartition {
@@ -256,7 +262,11 @@ impl ClientError {
             Self::Connect(error) => error.is_retriable(),
             Self::Call(error) => error.is_retriable(),
             Self::Topic { code, .. } | Self::Coordinator { code, .. } => code.is_retriable(),
-            Self::Address(_) | Self::NoPartition { .. } | Self::NoNode { .. } | Self::Closed => false,
+            Self::Address(_)
+            | Self::UnknownTopic { .. }
+            | Self::NoPartition { .. }
+            | Self::NoNode { .. }
+            | Self::Closed => false,
         }
     }
 
@@ -269,6 +279,7 @@ impl ClientError {
             | Self::NoBroker { .. }
             | Self::Connect(_)
             | Self::Topic { .. }
+            | Self::UnknownTopic { .. }
             | Self::NoPartition { .. }
             | Self::NoLeader { .. }
             | Self::NoNode { .. }
@@ -284,6 +295,7 @@ impl ClientError {
                 Some(*code)
             }
             Self::TimedOut { source, .. } => source.as_ref().and_then(|error| error.code()),
+            Self::UnknownTopic { .. } => Some(ErrorCode::UnknownTopicOrPartition),
             _ => None,
         }
     }

@@ -29,6 +29,9 @@ use crate::{
 /// How old knowledge of a topic may become before it is refreshed (`metadata.max.age.ms`).
 pub(crate) const METADATA_MAX_AGE: Duration = Duration::from_secs(300);
 
+/// How long a topic may stay unknown: the brokers of a cluster hear of a new one one after the other.
+const UNKNOWN_TOPIC_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The cluster, as far as it is known, and the way to ask it.
 #[derive(Debug)]
 pub(crate) struct Cluster {
@@ -120,7 +123,16 @@ impl Cluster {
         {
             return Ok(Arc::clone(topic));
         }
-        retrying(limit, || self.ask_topic(name, allow_auto_create)).await
+        let patience = Instant::now() + UNKNOWN_TOPIC_PATIENCE;
+        retrying(limit, || async move {
+            self.ask_topic(name, allow_auto_create).await.map_err(|error| match error.code() {
+                Some(ErrorCode::UnknownTopicOrPartition) if Instant::now() >= patience => {
+                    ClientError::UnknownTopic { topic: Arc::clone(name) }
+                }
+                _ => error,
+            })
+        })
+        .await
     }
 
     /// Asks about one topic, once.

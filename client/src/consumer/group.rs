@@ -37,7 +37,7 @@ pub(super) struct Group {
     pub(super) cluster: Arc<Cluster>,
     /// For join, sync, heartbeat and leave.
     control: Pool,
-    /// For offsets, which must not wait behind a join.
+    /// For offsets and for leaving, which must not wait behind a join.
     offsets: Pool,
     /// Guards the machine, for the length of one step.
     membership: Mutex<Membership>,
@@ -257,7 +257,8 @@ impl Group {
     pub(super) async fn leave(&self, reason: &str, lost: bool) {
         if self.membership().leave(reason, 0).is_some() {
             let build = |version| self.membership().leave(reason, version).unwrap_or_default();
-            if let Err(error) = self.call(Lane::Control, Duration::from_secs(5), i16::MAX, build).await {
+            // Not behind a join that may still be waiting for other members.
+            if let Err(error) = self.call(Lane::Offsets, Duration::from_secs(5), i16::MAX, build).await {
                 tracing::debug!(group = %self.id, %error, "could not say that it leaves");
             }
         }

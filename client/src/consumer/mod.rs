@@ -6,8 +6,8 @@
 //! of each broker is on its way already. The one background task sends heartbeats.
 //!
 //! Files: `membership.rs` (the member as a machine), `group.rs` and `heartbeat.rs` (its drivers), `assignment.rs`
-//! (positions), `fetch.rs` and `fetched.rs` (requests, records), `offsets.rs` (calls about offsets), `poll.rs` (the
-//! loop).
+//! (positions), `places.rs` (where to begin), `fetch.rs`, `fetched.rs` and `fetching.rs` (requests, records, both in
+//! turn), `offsets.rs` (calls about offsets), `rebalance.rs` (its steps), `poll.rs` (the loop).
 //!
 //! Source: Kafka's `ClassicKafkaConsumer`, `ConsumerCoordinator`, `Fetcher`.
 
@@ -17,14 +17,18 @@ mod embedded;
 mod error;
 mod fetch;
 mod fetched;
+mod fetching;
 mod group;
 mod heartbeat;
 mod membership;
 mod offsets;
+mod places;
 mod poll;
 mod rebalance;
 mod record;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},

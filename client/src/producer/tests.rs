@@ -223,8 +223,11 @@ async fn silence_ends_with_the_delivery_timeout() {
     assert!(error.is_retriable() && error.may_have_side_effects());
 }
 
-fn counting(late: Duration) -> (Client, Arc<Mutex<Vec<(Instant, i32)>>>) {
-    let batches = Arc::new(Mutex::new(Vec::new()));
+/// When each batch came, and how many records it had.
+type Batches = Arc<Mutex<Vec<(Instant, i32)>>>;
+
+fn counting(late: Duration) -> (Client, Batches) {
+    let batches = Batches::default();
     let (seen, model) = (Arc::clone(&batches), Model::default());
     let broker = Fake::new(move |request| {
         let mut judge = |batch: &RecordBatch| {
