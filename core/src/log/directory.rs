@@ -9,9 +9,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::vfs::{OsVfs, Vfs as _};
 use crate::{NodeId, Uuid};
 
 const META: &str = "meta.properties";
+const META_TEMPORARY: &str = "meta.properties.tmp";
 const LOCK: &str = ".lock";
 const CLEAN: &str = ".kafka_cleanshutdown";
 
@@ -128,7 +130,8 @@ impl LogDirectory {
         let mark = path.join(CLEAN);
         let was_clean = mark.exists();
         if was_clean {
-            fs::remove_file(&mark).map_err(failed("remove", &mark))?;
+            // Durably, before anything is written: after a power cut an old mark would vouch for torn logs.
+            fs::remove_file(&mark).and_then(|()| OsVfs.sync_dir(path)).map_err(failed("remove", &mark))?;
         }
         Ok(Self { path: path.to_owned(), identity, was_clean, is_new, _lock: lock })
     }
@@ -157,7 +160,8 @@ impl LogDirectory {
         let write = || -> io::Result<()> {
             let mut file = fs::File::create(&mark)?;
             file.write_all(b"{\"version\":0}")?;
-            file.sync_all()
+            file.sync_all()?;
+            OsVfs.sync_dir(&self.path)
         };
         write().map_err(|source| DirectoryError::Io { action: "write", path: mark.display().to_string(), source })
     }
@@ -168,7 +172,7 @@ fn first_foreign(path: &Path) -> io::Result<Option<String>> {
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         // A file system's own folder, and what is left of a start that failed.
-        if name != "lost+found" && name != LOCK {
+        if name != "lost+found" && name != LOCK && name != META_TEMPORARY {
             return Ok(Some(name));
         }
     }
@@ -178,11 +182,12 @@ fn first_foreign(path: &Path) -> io::Result<Option<String>> {
 fn write_meta(path: &Path, identity: &DirectoryIdentity) -> io::Result<()> {
     let DirectoryIdentity { cluster_id, node_id, directory_id } = identity;
     let text = format!("version=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={directory_id}\n");
-    let temporary = path.with_extension("properties.tmp");
+    let temporary = path.with_file_name(META_TEMPORARY);
     let mut file = fs::File::create(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&temporary, path)
+    fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), |folder| OsVfs.sync_dir(folder))
 }
 
 fn parse_meta(text: &str) -> Result<DirectoryIdentity, String> {

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{CheckpointError, producers::ProducerError};
-use crate::record::BatchError;
+use crate::{Uuid, record::BatchError};
 
 /// Why a log cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,18 @@ pub enum OpenError {
         ends: i64,
         /// Where the next one begins.
         next_base: i64,
+    },
+    /// The folder belongs to another topic of the same name, deleted since.
+    #[error(
+        "{folder} holds the data of topic id {found}, not of {expected}; move it away to start the partition empty"
+    )]
+    OtherTopic {
+        /// The partition's folder.
+        folder: String,
+        /// The id in its `partition.metadata`.
+        found: Uuid,
+        /// The id the topic has.
+        expected: Uuid,
     },
     /// A small file beside the segments is unreadable.
     #[error(transparent)]

@@ -36,16 +36,21 @@ impl SegmentIndex {
         }
     }
 
-    /// A position at or before the batch that holds `relative_offset`.
-    pub(super) fn position_for(&self, relative_offset: u32) -> u32 {
+    /// The last entry at or before `relative_offset`: the last offset of a batch, and the batch's position.
+    pub(super) fn entry_for(&self, relative_offset: u32) -> Option<(u32, u32)> {
         let after = self.offsets.partition_point(|(offset, _)| *offset <= relative_offset);
-        after.checked_sub(1).and_then(|index| self.offsets.get(index)).map_or(0, |(_, position)| *position)
+        self.offsets.get(after.checked_sub(1)?).copied()
     }
 
-    /// An offset before which no record is as late as `timestamp`.
-    pub(super) fn offset_for_time(&self, timestamp: i64) -> u32 {
+    /// The last entry earlier than `timestamp`: no record up to its offset is as late.
+    pub(super) fn time_before(&self, timestamp: i64) -> Option<(i64, u32)> {
         let reached = self.times.partition_point(|(time, _)| *time < timestamp);
-        reached.checked_sub(1).and_then(|index| self.times.get(index)).map_or(0, |(_, offset)| *offset)
+        self.times.get(reached.checked_sub(1)?).copied()
+    }
+
+    /// The last entry of the offset index.
+    pub(super) fn last_offset(&self) -> Option<(u32, u32)> {
+        self.offsets.last().copied()
     }
 
     /// The last entry of the time index: the segment's largest timestamp and its offset, once it is closed.
@@ -113,8 +118,10 @@ mod tests {
             index.push_offset(offset, position);
             index.push_time(time, offset);
         }
-        assert_eq!([0, 9, 18, 19, 400].map(|offset| index.position_for(offset)), [0, 0, 0, 4096, 9000]);
-        assert_eq!([50, 100, 101, 301].map(|time| index.offset_for_time(time)), [0, 0, 9, 29]);
+        let positions = [0, 9, 18, 19, 400].map(|offset| index.entry_for(offset).map(|entry| entry.1));
+        assert_eq!(positions, [None, Some(0), Some(0), Some(4096), Some(9000)]);
+        let offsets = [50, 100, 101, 301].map(|time| index.time_before(time).map(|entry| entry.1));
+        assert_eq!(offsets, [None, None, Some(9), Some(29)]);
         let again = SegmentIndex::decode(&index.encode_offsets(), &index.encode_times(), 10_000);
         assert_eq!(again, Some(index));
     }

@@ -15,14 +15,17 @@ use super::{
     checkpoint,
     producers::Producers,
     recovery::{self, Learned, io_error},
-    retention::{self, SegmentFacts},
-    segment::{Segment, file_name},
+    retention::{self, Policy, SegmentFacts},
+    segment::{Segment, SegmentError, file_name},
     vfs::{Vfs, VfsFile},
 };
 use crate::{
     LeaderEpoch, TopicPartition, Uuid,
     record::{BatchHeader, DecompressLimits, RecordBatch, patched_prefix},
 };
+
+/// Snapshots of producers that are kept.
+const SNAPSHOTS_KEPT: usize = 2;
 
 /// What a log is opened with.
 #[derive(Debug, Clone)]
@@ -99,6 +102,8 @@ pub struct Log {
     /// Index and snapshot files of closed segments that the next flush has to sync.
     closed_files: Vec<Arc<dyn VfsFile>>,
     recovery: Recovery,
+    /// Whether offsets may be missing, because the topic is or was compacted.
+    gaps_allowed: bool,
     offline: Option<String>,
 }
 
@@ -115,10 +120,16 @@ impl Log {
             folder.parent().map_or(Ok(()), |parent| vfs.sync_dir(parent)).map_err(io("sync"))?;
         }
         let metadata = folder.join("partition.metadata");
-        if checkpoint::read_topic_id(&*vfs, &metadata)?.is_none() {
-            checkpoint::write_topic_id(&*vfs, &metadata, options.topic_id)?;
+        match checkpoint::read_topic_id(&*vfs, &metadata)? {
+            None => checkpoint::write_topic_id(&*vfs, &metadata, options.topic_id)?,
+            Some(found) if found == options.topic_id => {}
+            Some(found) => {
+                let (folder, expected) = (folder.display().to_string(), options.topic_id);
+                return Err(OpenError::OtherTopic { folder, found, expected });
+            }
         }
         let epochs = checkpoint::read_epochs(&*vfs, &folder.join("leader-epoch-checkpoint"))?.unwrap_or_default();
+        let gaps_allowed = options.config.cleanup_policy.compact;
         let mut log = Self {
             folder: folder.to_owned(),
             topic_partition: options.topic_partition,
@@ -132,6 +143,7 @@ impl Log {
             producers: Producers::default(),
             closed_files: Vec::new(),
             recovery: Recovery::default(),
+            gaps_allowed,
             offline: None,
             vfs,
         };
@@ -144,6 +156,9 @@ impl Log {
         let io = |action| io_error(action, &folder);
         let bases = recovery::segments_in(&*self.vfs, &self.folder)?;
         let trusted_to = if clean_shutdown { i64::MAX } else { self.recovery_point };
+        if !clean_shutdown {
+            recovery::drop_snapshots_after(&*self.vfs, &self.folder, self.recovery_point)?;
+        }
         let (snapshot_at, producers) = recovery::newest_snapshot(&*self.vfs, &self.folder, trusted_to)?;
         self.producers = producers;
         let index_interval = u64::from(self.config.index_interval_bytes.unsigned_abs());
@@ -170,6 +185,16 @@ impl Log {
             // Were the first name lost, a later segment that survived would be taken for the first.
             self.vfs.sync_dir(&self.folder).map_err(io("sync"))?;
         }
+        if self.log_start_offset > self.log_end_offset() {
+            // What was deleted got lost as well; its offsets must not be given out a second time.
+            let bases: Vec<i64> = std::mem::take(&mut self.segments).into_keys().collect();
+            let base = self.log_start_offset;
+            let path = self.folder.join(file_name(base, "log"));
+            let segment = Segment::create(&*self.vfs, &self.folder, base).map_err(io_error("create", &path))?;
+            self.segments.insert(base, segment);
+            self.vfs.sync_dir(&self.folder).map_err(io("sync"))?;
+            self.drop_segments(&bases)?;
+        }
         let first = self.segments.keys().next().copied().unwrap_or_default();
         self.log_start_offset = self.log_start_offset.clamp(first, self.log_end_offset().max(first));
         self.high_watermark = self.log_end_offset();
@@ -194,19 +219,36 @@ impl Log {
         let path = segment.path("log");
         let io = |action| io_error(action, &path);
         let file = segment.file(&*self.vfs).map_err(io("open"))?;
-        segment.size = file.len().map_err(io("measure"))?;
-        // The segment that grows has no index on disk, so it is always walked.
+        let size = file.len().map_err(io("measure"))?;
+        segment.size = size;
+        let damaged = |error| segment_open_error(&path, error);
+        if next_base.is_none() && trusted_to == i64::MAX {
+            let trusted =
+                recovery::trust_segment(&*self.vfs, &mut segment, index_interval, snapshot_at, &mut self.producers);
+            match trusted {
+                Ok(true) => return Ok(segment),
+                // Its indexes are missing or wrong: it is walked like one that was not closed.
+                Ok(false) | Err(SegmentError::IndexIsWrong) => {}
+                Err(error) => return Err(damaged(error)),
+            }
+            segment = Segment::closed(&self.folder, base, base, size);
+        }
         let trusted = next_base.is_some_and(|next| next <= trusted_to)
             && segment.load_index(&*self.vfs).map_err(io("read the index of"))?;
         if trusted {
-            if base >= snapshot_at {
-                recovery::learn_from(&*self.vfs, &mut segment, &mut self.producers).map_err(io("read"))?;
+            if segment.next_offset > snapshot_at {
+                recovery::learn_from(&*self.vfs, &mut segment, snapshot_at, &mut self.producers).map_err(damaged)?;
             }
             return Ok(segment);
         }
         let synced = next_base.map_or(self.recovery_point, |next| next.min(trusted_to));
-        let mut learned =
-            Learned { producers: &mut self.producers, epochs: &mut self.epochs, report: &mut self.recovery };
+        let mut learned = Learned {
+            producers: &mut self.producers,
+            epochs: &mut self.epochs,
+            report: &mut self.recovery,
+            epoch: -1,
+            gaps_allowed: self.gaps_allowed,
+        };
         recovery::recover_segment(&*self.vfs, &mut segment, index_interval, synced, &mut learned)?;
         if next_base.is_some() {
             self.closed_files.extend(segment.write_index(&*self.vfs).map_err(io("write the index of"))?);
@@ -245,6 +287,7 @@ impl Log {
 
     /// Puts other settings in force, for what happens from now on.
     pub fn set_config(&mut self, config: LogConfig) {
+        self.gaps_allowed |= config.cleanup_policy.compact;
         self.config = config;
     }
 
@@ -402,6 +445,20 @@ impl Log {
         self.closed_files.extend(files);
         self.closed_files.push(snapshot);
         self.segments.insert(base, segment);
+        self.prune_snapshots()
+    }
+
+    /// Removes all snapshots but the newest, and one more for the case that a crash spoils that.
+    fn prune_snapshots(&mut self) -> Result<(), StorageError> {
+        let failed = |action, path: &Path| {
+            let file = path.display().to_string();
+            move |source| StorageError { action, file, source }
+        };
+        let offsets = recovery::snapshots_in(&*self.vfs, &self.folder).map_err(failed("list", &self.folder))?;
+        for offset in offsets.iter().rev().skip(SNAPSHOTS_KEPT) {
+            let path = self.folder.join(file_name(*offset, "snapshot"));
+            self.vfs.remove(&path).map_err(failed("remove", &path))?;
+        }
         Ok(())
     }
 
@@ -431,14 +488,16 @@ impl Log {
             return Ok(info);
         }
         let first = self.segments.range(..=offset).next_back().map_or(0, |(base, _)| *base);
+        let gaps_allowed = self.gaps_allowed;
         for segment in self.segments.range_mut(first..).map(|(_, segment)| segment) {
-            let failed = |path: PathBuf| move |source| ReadError::Io { file: path.display().to_string(), source };
-            load_or_walk(&*self.vfs, segment, &self.config).map_err(failed(segment.path("index")))?;
-            let path = segment.path("log");
-            let Some(placed) = segment.find(&*self.vfs, offset).map_err(failed(path.clone()))? else { continue };
-            info.records =
-                segment.read(&*self.vfs, placed.position, max_bytes, up_to, at_least_one).map_err(failed(path))?;
-            break;
+            let found = searched(&*self.vfs, segment, &self.config, |segment| {
+                let Some(placed) = segment.find(&*self.vfs, offset, gaps_allowed)? else { return Ok(None) };
+                segment.read(&*self.vfs, placed.position, max_bytes, up_to, at_least_one).map(Some)
+            });
+            if let Some(records) = found? {
+                info.records = records;
+                break;
+            }
         }
         Ok(info)
     }
@@ -449,20 +508,16 @@ impl Log {
     /// [`ReadError`].
     pub fn offset_for_time(&mut self, timestamp: i64) -> Result<Option<OffsetTime>, ReadError> {
         let (start, end) = (self.log_start_offset, self.high_watermark);
-        for segment in self.segments.values_mut() {
+        for segment in self.segments.values_mut().filter(|segment| segment.next_offset > start) {
             let path = segment.path("log");
-            let failed = |source| ReadError::Io { file: path.display().to_string(), source };
-            load_or_walk(&*self.vfs, segment, &self.config).map_err(failed)?;
-            if segment.next_offset <= start {
-                continue;
-            }
-            let failed = |source| ReadError::Io { file: path.display().to_string(), source };
-            let Some(placed) = segment.find_time(&*self.vfs, timestamp).map_err(failed)? else { continue };
+            let placed =
+                searched(&*self.vfs, segment, &self.config, |segment| segment.find_time(&*self.vfs, timestamp))?;
+            let Some(placed) = placed else { continue };
             let mut position = placed.position;
             // The batch that reaches the time may do so only in records before the start of the log.
             while position < segment.size {
-                let failed = |source| ReadError::Io { file: path.display().to_string(), source };
-                let bytes = segment.read(&*self.vfs, position, 0, i64::MAX, true).map_err(failed)?;
+                let bytes = segment.read(&*self.vfs, position, 0, i64::MAX, true);
+                let bytes = bytes.map_err(|error| segment_read_error(&path, error))?;
                 if bytes.is_empty() {
                     break;
                 }
@@ -487,8 +542,7 @@ impl Log {
     /// [`ReadError`].
     pub fn offset_of_max_timestamp(&mut self) -> Result<Option<OffsetTime>, ReadError> {
         for segment in self.segments.values_mut() {
-            let failed = |source| ReadError::Io { file: segment_file(&self.folder), source };
-            load_or_walk(&*self.vfs, segment, &self.config).map_err(failed)?;
+            searched(&*self.vfs, segment, &self.config, |_| Ok(()))?;
         }
         let largest = self.segments.values().map(|segment| segment.max_timestamp.0).max().unwrap_or(-1);
         if largest < 0 { Ok(None) } else { self.offset_for_time(largest) }
@@ -514,47 +568,76 @@ impl Log {
     /// # Errors
     /// [`StorageError`].
     pub fn delete_segments(&mut self, now_ms: i64) -> Result<usize, StorageError> {
-        // A segment's largest timestamp stands in its index.
-        for segment in self.segments.values_mut() {
-            let file = segment.path("index").display().to_string();
-            load_or_walk(&*self.vfs, segment, &self.config).map_err(|source| StorageError {
-                action: "read",
-                file,
-                source,
-            })?;
+        let count = self.deletable_segments(now_ms)?;
+        if count == self.segments.len() {
+            // Even the segment that grows is too old: what comes next goes into a new one.
+            self.roll()?;
         }
-        let facts: Vec<SegmentFacts> = self
-            .segments
-            .values()
-            .map(|segment| SegmentFacts {
-                next_offset: segment.next_offset,
-                size: segment.size,
-                max_timestamp: segment.max_timestamp.0,
-            })
-            .collect();
-        let by_retention = retention::deletable(&facts, &self.config, self.high_watermark, now_ms);
-        let closed = facts.len().saturating_sub(1);
-        let before_start =
-            facts.iter().take(closed).take_while(|segment| segment.next_offset <= self.log_start_offset).count();
-        let count = by_retention.max(before_start);
         for _ in 0..count {
             let Some((_, segment)) = self.segments.pop_first() else { break };
-            for suffix in ["log", "index", "timeindex", "snapshot"] {
-                let path = segment.path(suffix);
-                match self.vfs.remove(&path) {
-                    Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                        return Err(StorageError { action: "remove", file: path.display().to_string(), source });
-                    }
-                    _ => {}
-                }
-            }
             self.log_start_offset = self.log_start_offset.max(segment.next_offset);
+            self.remove_files(&segment)?;
         }
         if count > 0 {
             self.epochs.start_at(self.log_start_offset);
             self.epochs_dirty = true;
         }
         Ok(count)
+    }
+
+    /// How many of the oldest segments may go. Looks no further than the first that stays.
+    fn deletable_segments(&mut self, now_ms: i64) -> Result<usize, StorageError> {
+        let (total, active) = (self.size_in_bytes(), self.segments.len().saturating_sub(1));
+        let policy = Policy {
+            config: &self.config,
+            high_watermark: self.high_watermark,
+            log_start_offset: self.log_start_offset,
+            now_ms,
+        };
+        let mut size = total;
+        for (position, segment) in self.segments.values_mut().enumerate() {
+            let path = segment.path("log");
+            let times = searched(&*self.vfs, segment, &self.config, |segment| Ok(segment.max_timestamp.0));
+            let max_timestamp = times.map_err(|error| {
+                let source = match error {
+                    ReadError::Io { source, .. } => source,
+                    other => io::Error::new(io::ErrorKind::InvalidData, other),
+                };
+                StorageError { action: "read the times of", file: path.display().to_string(), source }
+            })?;
+            let facts = SegmentFacts {
+                next_offset: segment.next_offset,
+                size: segment.size,
+                max_timestamp,
+                active: position == active,
+            };
+            if !retention::deletable(&facts, size, &policy) {
+                return Ok(position);
+            }
+            size -= segment.size;
+        }
+        Ok(active + 1)
+    }
+
+    /// Removes a segment's files, the batches durably before those of a later segment: a crash leaves no hole.
+    fn remove_files(&mut self, segment: &Segment) -> Result<(), StorageError> {
+        for suffix in ["log", "index", "timeindex"] {
+            let path = segment.path(suffix);
+            let failed = |action| {
+                let file = path.display().to_string();
+                move |source| StorageError { action, file, source }
+            };
+            match self.vfs.remove(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed("remove")(source)),
+                _ => {}
+            }
+        }
+        // A snapshot stays until there are two newer ones: it stands for batches that are gone.
+        self.vfs.sync_dir(&self.folder).map_err(|source| {
+            let file = self.folder.display().to_string();
+            self.offline = Some(format!("a sync of {file} failed: {source}"));
+            StorageError { action: "sync", file, source }
+        })
     }
 
     /// Forgets idempotent producers that have not written since `timestamp`.
@@ -635,30 +718,52 @@ impl Log {
             source,
         })?;
         self.closed_files.push(snapshot);
+        if let Some(active) = self.segments.values_mut().next_back() {
+            let file = active.path("index").display().to_string();
+            let indexes = active.write_index(&*self.vfs);
+            let indexes = indexes.map_err(|source| StorageError { action: "write", file, source })?;
+            self.closed_files.extend(indexes);
+        }
+        self.prune_snapshots()?;
         self.flush()?;
         self.offline = Some("it is closed".to_owned());
         Ok(())
     }
 }
 
-fn segment_file(folder: &Path) -> String {
-    folder.display().to_string()
+/// Searches a segment by its index. If that turns out not to be the segment's, it is built anew from the batches and the
+/// search done again.
+fn searched<T>(
+    vfs: &dyn Vfs,
+    segment: &mut Segment,
+    config: &LogConfig,
+    search: impl Fn(&mut Segment) -> Result<T, SegmentError>,
+) -> Result<T, ReadError> {
+    let interval = u64::from(config.index_interval_bytes.unsigned_abs());
+    let found = segment.ensure_index(vfs, interval).and_then(|()| match search(segment) {
+        Err(SegmentError::IndexIsWrong) => segment.rebuild_index(vfs, interval).and_then(|()| search(segment)),
+        found => found,
+    });
+    found.map_err(|error| segment_read_error(&segment.path("log"), error))
 }
 
-/// Makes sure a segment can be searched: loads its indexes, or builds them from its batches if they are gone.
-fn load_or_walk(vfs: &dyn Vfs, segment: &mut Segment, config: &LogConfig) -> io::Result<()> {
-    if segment.load_index(vfs)? {
-        return Ok(());
+fn segment_read_error(path: &Path, error: SegmentError) -> ReadError {
+    let file = path.display().to_string();
+    match error {
+        SegmentError::Io(source) => ReadError::Io { file, source },
+        SegmentError::Damaged { position, source } => ReadError::Corrupt { file, position, source },
+        // An index that has just been built from the batches names them as they are, unless the disk changed its mind.
+        SegmentError::IndexIsWrong => ReadError::Io { file, source: io::ErrorKind::InvalidData.into() },
     }
-    let interval = u64::from(config.index_interval_bytes.unsigned_abs());
-    let next_offset = segment.next_offset;
-    let mut walk = segment.walk(vfs, 0)?;
-    segment.reset();
-    while let Some(placed) = walk.next_batch()? {
-        segment.note(&placed.header, placed.position, interval);
+}
+
+fn segment_open_error(path: &Path, error: SegmentError) -> OpenError {
+    let file = path.display().to_string();
+    match error {
+        SegmentError::Io(source) => OpenError::Io { action: "read", file, source },
+        SegmentError::Damaged { position, source } => OpenError::Corrupt { file, position, reason: source.to_string() },
+        SegmentError::IndexIsWrong => OpenError::Io { action: "read", file, source: io::ErrorKind::InvalidData.into() },
     }
-    segment.next_offset = segment.next_offset.max(next_offset);
-    Ok(())
 }
 
 /// The first record of a batch at or after `timestamp` and `start`.

@@ -37,6 +37,7 @@ mod producers;
 mod recovery;
 mod retention;
 mod segment;
+mod tear;
 #[cfg(test)]
 mod tests;
 mod vfs;

@@ -7,11 +7,15 @@
 //! ```text
 //!  0  i16  version, 1
 //!  2  u32  CRC32C of what follows
-//!  6  i32  number of producers, then for each (38 bytes):
+//!  6  i32  number of entries, then for each (46 bytes):
 //!          i64 producer id   i16 epoch        i32 last sequence   i64 last offset
 //!          i32 offset delta  i64 timestamp    i32 coordinator epoch
 //!          i64 first offset of its open transaction, -1 for none
 //! ```
+//! Kafka writes one entry per producer, that of its last batch, and so forgets the four before on a restart. Here each
+//! remembered batch has an entry, the oldest first: Kafka lets a later entry of a producer replace an earlier one, so it
+//! reads out of these files what it would have written.
+//!
 //! Source: Kafka's `ProducerStateManager`, `ProducerAppendInfo`, KIP-98.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -87,6 +91,9 @@ fn sequence_before(sequence: i32, delta: i32) -> i32 {
 }
 
 impl Batch {
+    /// Stands in a snapshot for a producer without batches.
+    const NONE: Self = Self { last_sequence: -1, last_offset: -1, offset_delta: 0, timestamp: -1 };
+
     fn first_sequence(&self) -> i32 {
         sequence_before(self.last_sequence, self.offset_delta)
     }
@@ -101,6 +108,9 @@ impl Producers {
             |expected_after| ProducerError::OutOfOrderSequence { producer_id, got: base_sequence, expected_after };
         if producer_epoch < producer.epoch {
             return Err(ProducerError::Fenced { producer_id, got: producer_epoch, current: producer.epoch });
+        }
+        if header.attributes.is_control() {
+            return Ok(None);
         }
         if producer_epoch > producer.epoch {
             return if base_sequence == 0 { Ok(None) } else { Err(out_of_order(-1)) };
@@ -157,20 +167,18 @@ impl Producers {
 
     /// The content of a `.snapshot` file.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(ENTRIES_OFFSET + 4 + self.by_id.len() * ENTRY_LEN);
+        let count: usize = self.by_id.values().map(|producer| producer.batches.len().max(1)).sum();
+        let mut bytes = Vec::with_capacity(ENTRIES_OFFSET + 4 + count * ENTRY_LEN);
         bytes.extend(VERSION.to_be_bytes());
         bytes.extend([0; 4]);
-        bytes.extend(i32::try_from(self.by_id.len()).unwrap_or(i32::MAX).to_be_bytes());
+        bytes.extend(i32::try_from(count).unwrap_or(i32::MAX).to_be_bytes());
         for (id, producer) in &self.by_id {
-            let last = producer.batches.back();
-            bytes.extend(id.to_be_bytes());
-            bytes.extend(producer.epoch.to_be_bytes());
-            bytes.extend(last.map_or(-1, |batch| batch.last_sequence).to_be_bytes());
-            bytes.extend(last.map_or(-1, |batch| batch.last_offset).to_be_bytes());
-            bytes.extend(last.map_or(0, |batch| batch.offset_delta).to_be_bytes());
-            bytes.extend(last.map_or(-1, |batch| batch.timestamp).to_be_bytes());
-            bytes.extend(producer.coordinator_epoch.to_be_bytes());
-            bytes.extend(producer.transaction_first_offset.unwrap_or(-1).to_be_bytes());
+            for batch in &producer.batches {
+                encode_entry(&mut bytes, *id, producer, batch);
+            }
+            if producer.batches.is_empty() {
+                encode_entry(&mut bytes, *id, producer, &Batch::NONE);
+            }
         }
         let crc = crc32c(bytes.get(ENTRIES_OFFSET..).unwrap_or_default());
         if let Some(target) = bytes.get_mut(CRC_OFFSET..ENTRIES_OFFSET) {
@@ -192,8 +200,30 @@ impl Producers {
         if !rest.is_empty() || usize::try_from(i32::from_be_bytes(*count)).ok()? != entries.len() {
             return None;
         }
-        entries.iter().map(|entry| decode_entry(entry)).collect::<Option<_>>().map(|by_id| Self { by_id })
+        let mut by_id: BTreeMap<i64, Producer> = BTreeMap::new();
+        for entry in entries {
+            let (id, mut producer) = decode_entry(entry)?;
+            if let Some(earlier) = by_id.remove(&id).filter(|earlier| earlier.epoch == producer.epoch) {
+                let newest = std::mem::replace(&mut producer.batches, earlier.batches);
+                producer.batches.extend(newest);
+                let surplus = producer.batches.len().saturating_sub(BATCHES_KEPT);
+                producer.batches.drain(..surplus);
+            }
+            by_id.insert(id, producer);
+        }
+        Some(Self { by_id })
     }
+}
+
+fn encode_entry(bytes: &mut Vec<u8>, id: i64, producer: &Producer, batch: &Batch) {
+    bytes.extend(id.to_be_bytes());
+    bytes.extend(producer.epoch.to_be_bytes());
+    bytes.extend(batch.last_sequence.to_be_bytes());
+    bytes.extend(batch.last_offset.to_be_bytes());
+    bytes.extend(batch.offset_delta.to_be_bytes());
+    bytes.extend(batch.timestamp.to_be_bytes());
+    bytes.extend(producer.coordinator_epoch.to_be_bytes());
+    bytes.extend(producer.transaction_first_offset.unwrap_or(-1).to_be_bytes());
 }
 
 fn decode_entry(mut entry: &[u8]) -> Option<(i64, Producer)> {
@@ -210,7 +240,56 @@ fn decode_entry(mut entry: &[u8]) -> Option<(i64, Producer)> {
     let timestamp = i64::from_be_bytes(take(&mut entry)?);
     let coordinator_epoch = i32::from_be_bytes(take(&mut entry)?);
     let first_offset = i64::from_be_bytes(take(&mut entry)?);
+    if id < 0 || offset_delta < 0 {
+        return None;
+    }
     let last = (last_sequence >= 0).then_some(Batch { last_sequence, last_offset, offset_delta, timestamp });
     let transaction_first_offset = (first_offset >= 0).then_some(first_offset);
     Some((id, Producer { epoch, batches: last.into_iter().collect(), coordinator_epoch, transaction_first_offset }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{BatchBuilder, BatchOptions};
+
+    fn header(producer_id: i64, producer_epoch: i16, base_sequence: i32, base_offset: i64) -> BatchHeader {
+        let options = BatchOptions { producer_id, producer_epoch, base_sequence, base_offset, ..Default::default() };
+        let mut builder = BatchBuilder::new(options);
+        builder.append(1_000, None, None, []).expect("fits");
+        BatchHeader::parse(&builder.build().expect("builds")).expect("a header")
+    }
+
+    #[test]
+    fn a_snapshot_holds_the_last_five_batches_of_each() {
+        let mut producers = Producers::default();
+        for sequence in 0..7 {
+            producers.update(&header(1, 0, sequence, i64::from(sequence)));
+            producers.update(&header(2, sequence.try_into().expect("small"), 0, i64::from(sequence) + 50));
+        }
+        let bytes = producers.encode();
+        assert_eq!(bytes.len(), 10 + ENTRY_LEN * (5 + 1));
+        let read = Producers::decode(&bytes).expect("sound");
+        assert_eq!(read, producers);
+        for sequence in 2..7 {
+            let known = read.check(&header(1, 0, sequence, 0)).expect("no error").expect("a duplicate");
+            assert_eq!(known.base_offset, i64::from(sequence));
+        }
+        assert!(read.check(&header(1, 0, 1, 0)).is_err(), "older than what is remembered");
+    }
+
+    #[test]
+    fn no_changed_snapshot_is_believed() {
+        let mut producers = Producers::default();
+        producers.update(&header(1, 0, 0, 0));
+        let bytes = producers.encode();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Producers::decode(&flipped), None, "bit {bit}");
+        }
+        for length in 0..bytes.len() {
+            assert_eq!(Producers::decode(&bytes[..length]), None, "{length} bytes");
+        }
+    }
 }

@@ -1,13 +1,15 @@
 //! What a log finds in its folder when it is opened.
 //!
 //! Segments that end at or before the recovery point were synced: their indexes are trusted. All later ones are walked
-//! batch by batch, checksums included, and their indexes, the producers and the epochs built anew. Where the walk
+//! batch by batch, checksums included, and their indexes, the producers and the epochs built anew. What a checksum does
+//! not cover is held against the batch before: offsets follow each other, epochs never fall. Where the walk
 //! stops before the end of the file, two things can have happened:
 //!
 //! - **A torn tail.** The machine or process died in mid-write: nothing sound follows, or the damaged bytes contain a
 //!   sector that was never written (zeros up to a 512-byte boundary), as a power cut leaves behind when later sectors
 //!   reached the disk first. The file is cut there. Nothing that was synced is touched.
-//! - **Corruption.** A sound batch follows, and every sector was written: bits have changed. Nothing is cut, and
+//! - **Corruption.** A sound batch follows, or this one is sound but for what its checksum does not cover, and every
+//!   sector was written: bits have changed. Nothing is cut, and
 //!   the log refuses to open, naming file and position (invariant L9).
 //!
 //! Recovering what was recovered changes nothing (L7).
@@ -20,15 +22,11 @@ use super::{
     OpenError,
     epochs::LeaderEpochs,
     producers::Producers,
-    segment::{Segment, file_name},
+    segment::{Segment, SegmentError, file_name},
+    tear,
     vfs::{self, Vfs},
 };
 use crate::record::{BatchHeader, HEADER_LEN, RecordBatch};
-
-const SECTOR: u64 = 512;
-/// How many zeros at a sector's end say that it was never written.
-const UNWRITTEN: usize = 16;
-const MAGIC_AT: usize = crate::record::MAGIC_OFFSET;
 
 /// What was found and done when a log was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,6 +42,10 @@ pub(super) struct Learned<'l> {
     pub(super) producers: &'l mut Producers,
     pub(super) epochs: &'l mut LeaderEpochs,
     pub(super) report: &'l mut Recovery,
+    /// The epoch of the batch before, -1 before the first.
+    pub(super) epoch: i32,
+    /// Whether offsets may be missing, as compaction leaves them.
+    pub(super) gaps_allowed: bool,
 }
 
 pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
@@ -81,9 +83,10 @@ pub(super) fn recover_segment(
     segment.reset();
     let mut position = 0;
     while position < length {
-        match read_batch(vfs, segment, position, length).map_err(io_error("read", &path))? {
+        match read_batch(vfs, segment, position, length, learned).map_err(io_error("read", &path))? {
             Ok(batch) => {
                 let header = *batch.header();
+                learned.epoch = header.partition_leader_epoch;
                 learned.producers.update(&header);
                 learned.epochs.assign(header.partition_leader_epoch, header.base_offset);
                 segment.note(&header, position, index_interval);
@@ -121,6 +124,7 @@ fn read_batch(
     segment: &mut Segment,
     position: u64,
     length: u64,
+    learned: &Learned<'_>,
 ) -> io::Result<Result<RecordBatch, String>> {
     let file = segment.file(vfs)?;
     let mut header = [0; HEADER_LEN];
@@ -132,8 +136,13 @@ fn read_batch(
     if position + parsed.size_in_bytes() as u64 > length {
         return Ok(Err(format!("a batch of {} bytes reaches beyond the end of the file", parsed.size_in_bytes())));
     }
-    if parsed.base_offset < segment.next_offset {
+    let gap = parsed.base_offset > segment.next_offset;
+    if parsed.base_offset < segment.next_offset || (gap && !learned.gaps_allowed) {
         return Ok(Err(format!("offset {} does not follow {}", parsed.base_offset, segment.next_offset - 1)));
+    }
+    if parsed.partition_leader_epoch < learned.epoch {
+        let (found, before) = (parsed.partition_leader_epoch, learned.epoch);
+        return Ok(Err(format!("leader epoch {found} comes after {before}")));
     }
     let mut bytes = vec![0; parsed.size_in_bytes()];
     let read = file.read_at(position, &mut bytes)?;
@@ -146,71 +155,87 @@ fn read_batch(
 /// Whether the damage at `position` is what a death in mid-write leaves behind.
 fn is_torn(vfs: &dyn Vfs, segment: &mut Segment, position: u64, length: u64) -> io::Result<bool> {
     let file = segment.file(vfs)?;
-    let wanted = usize::try_from(length - position).map_err(|_| io::Error::other("the tail does not fit in memory"))?;
-    let mut tail = vec![0; wanted];
-    let read = file.read_at(position, &mut tail)?;
-    tail.truncate(read);
-    let Some(sound) = sound_batch_in(&tail, segment.next_offset) else { return Ok(true) };
-    Ok(has_unwritten_sector(tail.get(..sound).unwrap_or_default(), position, segment.next_offset))
-}
-
-/// Where in `tail`, after its first byte, a whole sound batch begins that could follow `next_offset`.
-fn sound_batch_in(tail: &[u8], next_offset: i64) -> Option<usize> {
-    (1..tail.len().saturating_sub(HEADER_LEN - 1)).find(|&from| {
-        let Some(rest) = tail.get(from..) else { return false };
-        if rest.get(MAGIC_AT) != Some(&2) {
-            return false;
-        }
-        let Ok(header) = BatchHeader::parse(rest) else { return false };
-        let Some(whole) = rest.get(..header.size_in_bytes()) else { return false };
-        header.base_offset >= next_offset
-            && RecordBatch::parse(Bytes::copy_from_slice(whole)).is_ok_and(|batch| batch.verify_crc().is_ok())
-    })
-}
-
-/// Whether `damaged`, which begins at `position` of the file with what should be a batch at `next_offset`, holds zeros up
-/// to the end of one of its sectors, where there must have been something else.
-fn has_unwritten_sector(damaged: &[u8], position: u64, next_offset: i64) -> bool {
-    let mut from = 0;
-    while from < damaged.len() {
-        let left_in_sector = SECTOR - (position + from as u64) % SECTOR;
-        let to = (from + usize::try_from(left_in_sector).unwrap_or(damaged.len())).min(damaged.len());
-        let part = damaged.get(from..to).unwrap_or_default();
-        // A sound batch may end in a few zeros; a sector that was never written ends in many.
-        let many = part.len() >= UNWRITTEN && part.iter().rev().take(UNWRITTEN).all(|byte| *byte == 0);
-        // Of a batch that begins close to a sector's end only its offset is known.
-        let should_be_offset = next_offset.to_be_bytes();
-        let offset_lost = from == 0
-            && part.len() < UNWRITTEN
-            && part.iter().all(|byte| *byte == 0)
-            && should_be_offset.iter().take(part.len()).any(|byte| *byte != 0);
-        if many || offset_lost {
-            return true;
-        }
-        from = to;
+    let suspect = tear::Suspect { file: &*file, position, length, next_offset: segment.next_offset };
+    match tear::find_sound(&suspect)? {
+        Some(sound) => tear::has_unwritten_sector(&suspect, sound),
+        None => Ok(true),
     }
-    false
 }
 
-/// Learns from a segment that need not be checked: its headers alone.
-pub(super) fn learn_from(vfs: &dyn Vfs, segment: &mut Segment, producers: &mut Producers) -> io::Result<()> {
+/// Learns from a segment that need not be checked: the headers of its batches from `offset` on.
+pub(super) fn learn_from(
+    vfs: &dyn Vfs,
+    segment: &mut Segment,
+    offset: i64,
+    producers: &mut Producers,
+) -> Result<(), SegmentError> {
     let mut walk = segment.walk(vfs, 0)?;
     while let Some(placed) = walk.next_batch()? {
-        producers.update(&placed.header);
+        if placed.header.base_offset >= offset {
+            producers.update(&placed.header);
+        }
     }
     Ok(())
 }
 
+/// Finds the end of the segment that grew last, after it was closed: from its last index entry on, by headers alone.
+/// False if its indexes cannot be relied on.
+pub(super) fn trust_segment(
+    vfs: &dyn Vfs,
+    segment: &mut Segment,
+    index_interval: u64,
+    offset: i64,
+    producers: &mut Producers,
+) -> Result<bool, SegmentError> {
+    if segment.size == 0 || !segment.load_index(vfs)? {
+        return Ok(false);
+    }
+    let mut walk = segment.walk_from_last_entry(vfs)?;
+    let mut noted = walk.starts_at_entry();
+    let mut end = segment.base_offset;
+    while let Some(placed) = walk.next_batch()? {
+        // The batch with the last entry was noted when that was written.
+        if std::mem::take(&mut noted) {
+            segment.resume_behind(&placed.header);
+        } else {
+            segment.note(&placed.header, placed.position, index_interval);
+        }
+        if placed.header.base_offset >= offset {
+            producers.update(&placed.header);
+        }
+        end = placed.header.next_offset();
+    }
+    segment.next_offset = end;
+    Ok(true)
+}
+
+/// The offsets of the producer snapshots in a folder, in order.
+pub(super) fn snapshots_in(vfs: &dyn Vfs, folder: &Path) -> io::Result<Vec<i64>> {
+    let names = vfs.list(folder)?;
+    let offset = |name: &String| {
+        let offset = name.strip_suffix(".snapshot")?.parse().ok()?;
+        (*name == file_name(offset, "snapshot")).then_some(offset)
+    };
+    Ok(names.iter().filter_map(offset).collect())
+}
+
+/// Removes the snapshots behind `offset`: what they stand for may not have survived, and other batches may come to stand
+/// at those offsets.
+pub(super) fn drop_snapshots_after(vfs: &dyn Vfs, folder: &Path, offset: i64) -> Result<(), OpenError> {
+    let offsets = snapshots_in(vfs, folder).map_err(io_error("list", folder))?;
+    let mut dropped = false;
+    for at in offsets.into_iter().filter(|at| *at > offset) {
+        let path = folder.join(file_name(at, "snapshot"));
+        vfs.remove(&path).map_err(io_error("remove", &path))?;
+        dropped = true;
+    }
+    if dropped { vfs.sync_dir(folder).map_err(io_error("sync", folder)) } else { Ok(()) }
+}
+
 /// The newest sound producer snapshot at or below `offset`, and its offset.
 pub(super) fn newest_snapshot(vfs: &dyn Vfs, folder: &Path, offset: i64) -> Result<(i64, Producers), OpenError> {
-    let names = vfs.list(folder).map_err(io_error("list", folder))?;
-    let mut offsets: Vec<i64> = names
-        .iter()
-        .filter_map(|name| name.strip_suffix(".snapshot")?.parse().ok())
-        .filter(|at| *at <= offset)
-        .collect();
-    offsets.sort_unstable();
-    for at in offsets.into_iter().rev() {
+    let offsets = snapshots_in(vfs, folder).map_err(io_error("list", folder))?;
+    for at in offsets.into_iter().rev().filter(|at| *at <= offset) {
         let path = folder.join(file_name(at, "snapshot"));
         let bytes = vfs::read(vfs, &path).map_err(io_error("read", &path))?;
         if let Some(producers) = Producers::decode(&bytes) {

@@ -12,58 +12,76 @@ pub(super) struct SegmentFacts {
     pub(super) size: u64,
     /// Its largest timestamp, -1 for none.
     pub(super) max_timestamp: i64,
+    /// Whether it is the one that grows.
+    pub(super) active: bool,
 }
 
-/// How many of the segments, which are in order, may go. Never the last, never one that holds a record at or above the high
-/// watermark, never one behind a segment that stays (L11).
-pub(super) fn deletable(segments: &[SegmentFacts], config: &LogConfig, high_watermark: i64, now_ms: i64) -> usize {
+/// What the decision goes by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Policy<'c> {
+    pub(super) config: &'c LogConfig,
+    pub(super) high_watermark: i64,
+    pub(super) log_start_offset: i64,
+    pub(super) now_ms: i64,
+}
+
+/// Whether the oldest segment of a log of `total` bytes may go. Never one that holds a record at or above the high
+/// watermark, and never one behind a segment that stays (L11). The one that grows goes by age only, as in Kafka: else
+/// the records of a quiet topic would stay until `segment.ms`.
+pub(super) fn deletable(segment: &SegmentFacts, total: u64, policy: &Policy<'_>) -> bool {
+    let Policy { config, high_watermark, log_start_offset, now_ms } = *policy;
+    if segment.next_offset > high_watermark || segment.size == 0 {
+        return false;
+    }
+    if segment.next_offset <= log_start_offset && !segment.active {
+        return true;
+    }
     if !config.cleanup_policy.delete {
-        return 0;
+        return false;
     }
-    let total: u64 = segments.iter().map(|segment| segment.size).sum();
-    let mut excess = match u64::try_from(config.retention_bytes) {
-        Ok(limit) => total.saturating_sub(limit),
-        Err(_) => 0,
+    let too_old = config.retention_ms >= 0
+        && segment.max_timestamp >= 0
+        && now_ms.saturating_sub(segment.max_timestamp) > config.retention_ms;
+    let too_many = match u64::try_from(config.retention_bytes) {
+        Ok(limit) => total.saturating_sub(segment.size) >= limit,
+        Err(_) => false,
     };
-    let mut count = 0;
-    let Some((_active, closed)) = segments.split_last() else { return 0 };
-    for segment in closed {
-        let too_old = config.retention_ms >= 0
-            && segment.max_timestamp >= 0
-            && now_ms.saturating_sub(segment.max_timestamp) > config.retention_ms;
-        let too_many = excess >= segment.size && excess > 0;
-        if segment.next_offset > high_watermark || !(too_old || too_many) {
-            break;
-        }
-        excess = excess.saturating_sub(segment.size);
-        count += 1;
-    }
-    count
+    too_old || (too_many && !segment.active)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn segment(next_offset: i64, size: u64, max_timestamp: i64) -> SegmentFacts {
-        SegmentFacts { next_offset, size, max_timestamp }
+    /// How many of three segments of 100 bytes go.
+    fn count(config: &LogConfig, high_watermark: i64, log_start_offset: i64, now_ms: i64) -> usize {
+        let policy = Policy { config, high_watermark, log_start_offset, now_ms };
+        let segment = |index: i64| SegmentFacts {
+            next_offset: index * 10,
+            size: 100,
+            max_timestamp: index * 1_000,
+            active: index == 3,
+        };
+        (1..=3).take_while(|index| deletable(&segment(*index), 400 - *index as u64 * 100, &policy)).count()
     }
 
     #[test]
     fn old_and_surplus_segments_go_in_order() {
-        let segments = [segment(10, 100, 1_000), segment(20, 100, 2_000), segment(30, 100, 3_000)];
         let by_time = LogConfig { retention_ms: 500, ..LogConfig::default() };
-        assert_eq!(deletable(&segments, &by_time, 30, 1_500), 0, "exactly at the limit stays");
-        assert_eq!(deletable(&segments, &by_time, 30, 1_501), 1);
-        assert_eq!(deletable(&segments, &by_time, 30, 9_999), 2, "the last one stays");
-        assert_eq!(deletable(&segments, &by_time, 15, 9_999), 1, "nothing above the high watermark");
+        assert_eq!(count(&by_time, 30, 0, 1_500), 0, "exactly at the limit stays");
+        assert_eq!(count(&by_time, 30, 0, 1_501), 1);
+        assert_eq!(count(&by_time, 30, 0, 9_999), 3, "even the one that grows");
+        assert_eq!(count(&by_time, 15, 0, 9_999), 1, "nothing above the high watermark");
         let by_size = LogConfig { retention_bytes: 199, retention_ms: -1, ..LogConfig::default() };
-        assert_eq!(deletable(&segments, &by_size, 30, 0), 1, "only what leaves the limit filled");
+        assert_eq!(count(&by_size, 30, 0, 0), 1, "only what leaves the limit filled");
+        let to_nothing = LogConfig { retention_bytes: 0, retention_ms: -1, ..LogConfig::default() };
+        assert_eq!(count(&to_nothing, 30, 0, 0), 2, "the one that grows stays");
         let compacted = LogConfig {
             cleanup_policy: crate::log::CleanupPolicy { compact: true, delete: false },
             retention_ms: 0,
             ..LogConfig::default()
         };
-        assert_eq!(deletable(&segments, &compacted, 30, 9_999), 0);
+        assert_eq!(count(&compacted, 30, 0, 9_999), 0);
+        assert_eq!(count(&compacted, 30, 25, 9_999), 2, "what lies below the log's start goes in any case");
     }
 }

@@ -13,7 +13,7 @@ use super::{
     index::SegmentIndex,
     vfs::{self, Vfs, VfsFile},
 };
-use crate::record::{BatchHeader, HEADER_LEN};
+use crate::record::{BatchError, BatchHeader, HEADER_LEN, RecordBatch};
 
 /// How much is read at once when headers are walked.
 const WALK_CHUNK: usize = 64 * 1024;
@@ -41,6 +41,8 @@ pub(super) struct Segment {
     file: Option<Arc<dyn VfsFile>>,
     index: Option<SegmentIndex>,
     bytes_since_index: u64,
+    /// Whether the index was built here, or held against the batches.
+    index_checked: bool,
 }
 
 /// A batch's place in a segment.
@@ -48,6 +50,23 @@ pub(super) struct Segment {
 pub(super) struct Placed {
     pub(super) header: BatchHeader,
     pub(super) position: u64,
+}
+
+/// Why a segment's bytes cannot be used.
+#[derive(Debug)]
+pub(super) enum SegmentError {
+    /// The disk failed.
+    Io(io::Error),
+    /// At `position` there is not the batch that must be there.
+    Damaged { position: u64, source: BatchError },
+    /// The index points at something else than the batch it names.
+    IndexIsWrong,
+}
+
+impl From<io::Error> for SegmentError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl Segment {
@@ -58,6 +77,7 @@ impl Segment {
         Ok(Self {
             file: Some(file),
             index: Some(SegmentIndex::default()),
+            index_checked: true,
             dirty: true,
             ..Self::closed(folder, base_offset, base_offset, 0)
         })
@@ -76,6 +96,7 @@ impl Segment {
             file: None,
             index: None,
             bytes_since_index: 0,
+            index_checked: false,
         }
     }
 
@@ -118,6 +139,7 @@ impl Segment {
     /// Starts noting from nothing, for a segment that is walked to find out what it holds.
     pub(super) fn reset(&mut self) {
         self.index = Some(SegmentIndex::default());
+        self.index_checked = true;
         (self.size, self.next_offset, self.bytes_since_index) = (0, self.base_offset, 0);
         (self.max_timestamp, self.first_timestamp) = ((-1, self.base_offset), -1);
     }
@@ -153,6 +175,46 @@ impl Segment {
         Ok(files)
     }
 
+    /// Makes sure the segment can be searched: its indexes are loaded, or built from its batches if they are gone.
+    pub(super) fn ensure_index(&mut self, vfs: &dyn Vfs, index_interval: u64) -> Result<(), SegmentError> {
+        if self.load_index(vfs)? && self.largest_time_is_right(vfs)? {
+            Ok(())
+        } else {
+            self.rebuild_index(vfs, index_interval)
+        }
+    }
+
+    /// Builds the indexes from the batches. Leaves everything as it was if those are damaged.
+    pub(super) fn rebuild_index(&mut self, vfs: &dyn Vfs, index_interval: u64) -> Result<(), SegmentError> {
+        let mut rebuilt = Self::closed(&self.folder, self.base_offset, self.base_offset, 0);
+        rebuilt.reset();
+        let mut walk = self.walk(vfs, 0)?;
+        while let Some(placed) = walk.next_batch()? {
+            rebuilt.note(&placed.header, placed.position, index_interval);
+        }
+        (self.index, self.max_timestamp) = (rebuilt.index, rebuilt.max_timestamp);
+        (self.first_timestamp, self.bytes_since_index) = (rebuilt.first_timestamp, rebuilt.bytes_since_index);
+        self.index_checked = true;
+        Ok(())
+    }
+
+    /// Whether the largest timestamp, by which retention and searches go, is that of the batch which the time index
+    /// names. Looked at once.
+    fn largest_time_is_right(&mut self, vfs: &dyn Vfs) -> Result<bool, SegmentError> {
+        if self.index_checked || self.size == 0 {
+            return Ok(true);
+        }
+        let (timestamp, offset) = self.max_timestamp;
+        let right = timestamp >= 0
+            && match self.find(vfs, offset, true) {
+                Ok(Some(placed)) => placed.header.last_offset() == offset && placed.header.max_timestamp == timestamp,
+                Ok(None) | Err(SegmentError::IndexIsWrong | SegmentError::Damaged { .. }) => false,
+                Err(error @ SegmentError::Io(_)) => return Err(error),
+            };
+        self.index_checked = right;
+        Ok(right)
+    }
+
     /// Loads the indexes from their files; false if they are missing or cannot be right, and the segment must be walked.
     pub(super) fn load_index(&mut self, vfs: &dyn Vfs) -> io::Result<bool> {
         if self.index.is_some() {
@@ -176,10 +238,15 @@ impl Segment {
     }
 
     /// The first batch whose last offset is `offset` or more, if the segment has it.
-    pub(super) fn find(&mut self, vfs: &dyn Vfs, offset: i64) -> io::Result<Option<Placed>> {
+    pub(super) fn find(
+        &mut self,
+        vfs: &dyn Vfs,
+        offset: i64,
+        gaps_allowed: bool,
+    ) -> Result<Option<Placed>, SegmentError> {
         let relative = self.relative(offset.max(self.base_offset));
-        let from = self.index.as_ref().map_or(0, |index| index.position_for(relative));
-        let mut walk = self.walk(vfs, u64::from(from))?;
+        let mut walk = self.walk_from_index(vfs, relative)?;
+        walk.gaps_allowed = gaps_allowed;
         while let Some(placed) = walk.next_batch()? {
             if placed.header.last_offset() >= offset {
                 return Ok(Some(placed));
@@ -189,13 +256,20 @@ impl Segment {
     }
 
     /// The first batch with a timestamp of `timestamp` or later.
-    pub(super) fn find_time(&mut self, vfs: &dyn Vfs, timestamp: i64) -> io::Result<Option<Placed>> {
+    pub(super) fn find_time(&mut self, vfs: &dyn Vfs, timestamp: i64) -> Result<Option<Placed>, SegmentError> {
         if self.max_timestamp.0 < timestamp {
             return Ok(None);
         }
-        let from = self.index.as_ref().map_or(0, |index| index.position_for(index.offset_for_time(timestamp)));
-        let mut walk = self.walk(vfs, u64::from(from))?;
+        let before = self.index.as_ref().and_then(|index| index.time_before(timestamp));
+        let mut walk = self.walk_from_index(vfs, before.map_or(0, |(_, offset)| offset))?;
+        // The entry names a batch; if that is not as late as it says, nothing in the index can be relied on.
+        let mut named = before.map(|(time, offset)| (time, self.base_offset + i64::from(offset)));
         while let Some(placed) = walk.next_batch()? {
+            if let Some((time, offset)) = named.take_if(|(_, offset)| placed.header.last_offset() >= *offset)
+                && (placed.header.last_offset(), placed.header.max_timestamp) != (offset, time)
+            {
+                return Err(SegmentError::IndexIsWrong);
+            }
             if placed.header.max_timestamp >= timestamp {
                 return Ok(Some(placed));
             }
@@ -205,11 +279,39 @@ impl Segment {
 
     /// Walks the headers of the batches from `position` on, which must be a batch's.
     pub(super) fn walk(&mut self, vfs: &dyn Vfs, position: u64) -> io::Result<Walk> {
-        Ok(Walk { file: self.file(vfs)?, end: self.size, position, chunk: Vec::new(), chunk_at: 0 })
+        Ok(Walk {
+            file: self.file(vfs)?,
+            end: self.size,
+            position,
+            next_offset: self.base_offset,
+            gaps_allowed: true,
+            named: None,
+            chunk: Vec::new(),
+            chunk_at: 0,
+        })
+    }
+
+    /// The same from the batch with the last index entry.
+    pub(super) fn walk_from_last_entry(&mut self, vfs: &dyn Vfs) -> io::Result<Walk> {
+        let last = self.index.as_ref().and_then(SegmentIndex::last_offset);
+        self.walk_from_index(vfs, last.map_or(0, |(offset, _)| offset))
+    }
+
+    /// Counts on from a batch that has an index entry already.
+    pub(super) fn resume_behind(&mut self, header: &BatchHeader) {
+        self.bytes_since_index = header.size_in_bytes() as u64;
+    }
+
+    /// The same from the last batch with an index entry at or before `relative_offset`.
+    fn walk_from_index(&mut self, vfs: &dyn Vfs, relative_offset: u32) -> io::Result<Walk> {
+        let entry = self.index.as_ref().and_then(|index| index.entry_for(relative_offset));
+        let mut walk = self.walk(vfs, entry.map_or(0, |(_, position)| u64::from(position)))?;
+        walk.named = entry.map(|(offset, _)| self.base_offset + i64::from(offset));
+        Ok(walk)
     }
 
     /// Reads whole batches from `position` on: as many as fit in `max_bytes`, ending before offset `up_to`, and the first
-    /// in any case if `at_least_one`.
+    /// in any case if `at_least_one`. Each is checked; what stands before a damaged one is returned without it.
     pub(super) fn read(
         &mut self,
         vfs: &dyn Vfs,
@@ -217,7 +319,7 @@ impl Segment {
         max_bytes: usize,
         up_to: i64,
         at_least_one: bool,
-    ) -> io::Result<Bytes> {
+    ) -> Result<Bytes, SegmentError> {
         let file = self.file(vfs)?;
         let available = self.size.saturating_sub(position);
         let mut wanted = usize::try_from(available).unwrap_or(usize::MAX).min(max_bytes.max(HEADER_LEN));
@@ -226,7 +328,8 @@ impl Segment {
             let mut bytes = BytesMut::zeroed(asked);
             let read = file.read_at(position, &mut bytes)?;
             bytes.truncate(read);
-            let mut whole = 0;
+            let bytes = bytes.freeze();
+            let (mut whole, mut next_offset) = (0, None);
             while let Some(Ok(header)) = bytes.get(whole..).map(BatchHeader::parse) {
                 let end = whole + header.size_in_bytes();
                 if header.last_offset() >= up_to {
@@ -242,11 +345,17 @@ impl Segment {
                     }
                     break;
                 }
-                whole = end;
+                let sound = RecordBatch::parse(bytes.slice(whole..end)).and_then(|batch| batch.verify_crc());
+                let follows = next_offset.is_none_or(|next_offset| header.base_offset >= next_offset);
+                match sound {
+                    Err(source) if whole == 0 => return Err(SegmentError::Damaged { position, source }),
+                    Err(_) => break,
+                    Ok(()) if !follows => break,
+                    Ok(()) => (whole, next_offset) = (end, Some(header.next_offset())),
+                }
             }
             if wanted <= asked {
-                bytes.truncate(whole);
-                return Ok(bytes.freeze());
+                return Ok(bytes.slice(..whole));
             }
         }
     }
@@ -281,22 +390,50 @@ pub(super) struct Walk {
     file: Arc<dyn VfsFile>,
     end: u64,
     position: u64,
+    /// Offset that follows the batches so far.
+    next_offset: i64,
+    /// Whether offsets may be missing, as compaction leaves them.
+    gaps_allowed: bool,
+    /// The offset with which the first batch must end, because an index says so.
+    named: Option<i64>,
     chunk: Vec<u8>,
     chunk_at: u64,
 }
 
 impl Walk {
-    /// The next batch; `None` at the end, or where no batch can be told.
-    pub(super) fn next_batch(&mut self) -> io::Result<Option<Placed>> {
-        let position = self.position;
-        if position + HEADER_LEN as u64 > self.end {
+    /// Whether the first batch is one with an index entry.
+    pub(super) fn starts_at_entry(&self) -> bool {
+        self.named.is_some()
+    }
+
+    /// The next batch; `None` at the end. What the checksum does not cover is held against the batch before.
+    pub(super) fn next_batch(&mut self) -> Result<Option<Placed>, SegmentError> {
+        let (position, end) = (self.position, self.end);
+        if position >= end {
             return Ok(None);
         }
-        let Ok(header) = BatchHeader::parse(self.peek(position)?) else { return Ok(None) };
-        if position + header.size_in_bytes() as u64 > self.end {
-            return Ok(None);
+        let named = self.named.take();
+        let damaged = |source| match named {
+            Some(_) => SegmentError::IndexIsWrong,
+            None => SegmentError::Damaged { position, source },
+        };
+        let header = BatchHeader::parse(self.peek(position)?).map_err(damaged)?;
+        let available = usize::try_from(end - position).unwrap_or(usize::MAX);
+        let needed = header.size_in_bytes();
+        if needed > available {
+            return Err(damaged(BatchError::TooShort { needed, available }));
         }
-        self.position = position + header.size_in_bytes() as u64;
+        let follows = match named {
+            Some(last_offset) => header.last_offset() == last_offset,
+            None if self.gaps_allowed => header.base_offset >= self.next_offset,
+            None => header.base_offset == self.next_offset,
+        };
+        if !follows {
+            let BatchHeader { base_offset, last_offset_delta, .. } = header;
+            return Err(damaged(BatchError::InvalidOffsets { base_offset, last_offset_delta }));
+        }
+        self.next_offset = header.next_offset();
+        self.position = position + needed as u64;
         Ok(Some(Placed { header, position }))
     }
 
