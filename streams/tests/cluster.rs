@@ -11,7 +11,7 @@ use std::{
 };
 
 use riverrun_broker::Broker;
-use riverrun_client::{AutoOffsetReset, Client, NewTopic, ProducerRecord};
+use riverrun_client::{AutoOffsetReset, Client, NewTopic, ProducerRecord, TopicPartition};
 use riverrun_streams::{Metrics, Streams, StreamsError, prelude::*};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,16 @@ impl Cluster {
             producer.send(record).await.unwrap().await.unwrap();
         }
         producer.close().await;
+    }
+
+    /// Nothing is left in the topic (R6): every commit with new offsets deleted what was processed.
+    async fn assert_purged(&self, topic: &str, partitions: i32) {
+        let mut consumer = self.client.consumer().auto_commit(false).build().unwrap();
+        let partitions: Vec<_> = (0..partitions).map(|partition| TopicPartition::new(topic, partition)).collect();
+        let starts = consumer.beginning_offsets(&partitions).await.unwrap();
+        assert_eq!(starts, consumer.end_offsets(&partitions).await.unwrap());
+        assert!(starts.values().sum::<i64>() > 0);
+        consumer.close().await.unwrap();
     }
 
     /// Reads a topic from its beginning until `enough` says so of the latest value per key.
@@ -93,6 +103,7 @@ impl Running {
         let streams = Streams::on(cluster.client.clone())
             .threads(threads)
             .commit_interval(Duration::from_millis(200))
+            .purge_interval(Duration::ZERO)
             .session_timeout(Duration::from_secs(6));
         let metrics = streams.metrics();
         let task = tokio::spawn(streams.run(topology.clone(), stop.clone().cancelled_owned()));
@@ -153,6 +164,7 @@ async fn counts_go_on_after_a_restart(cluster: Cluster) {
         let topic = format!("{}-{topic}", cluster.name("word-count"));
         assert!(topics.iter().any(|known| *known.name == *topic), "{topic} is missing");
     }
+    cluster.assert_purged(&format!("{}-by-word-repartition", cluster.name("word-count")), 3).await;
 }
 
 /// An instance that joins takes tasks over with their state, and gives them back when it leaves: nothing is counted

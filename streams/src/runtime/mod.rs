@@ -37,6 +37,9 @@ use worker::Worker;
 /// `commit.interval.ms` of an at-least-once application.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(30);
 
+/// `repartition.purge.interval.ms`.
+const PURGE_INTERVAL: Duration = Duration::from_secs(30);
+
 /// How long results wait for others to go with them. Repartitioned records wait as well, so it is short.
 const LINGER: Duration = Duration::from_millis(5);
 
@@ -63,6 +66,7 @@ pub struct Streams {
     client: Client,
     threads: usize,
     commit_interval: Duration,
+    purge_interval: Duration,
     session_timeout: Option<Duration>,
     metrics: Metrics,
 }
@@ -74,6 +78,7 @@ impl Streams {
             client: client.into(),
             threads: 1,
             commit_interval: COMMIT_INTERVAL,
+            purge_interval: PURGE_INTERVAL,
             session_timeout: None,
             metrics: Metrics::default(),
         }
@@ -98,6 +103,13 @@ impl Streams {
     /// After a crash at most this much is processed again.
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.commit_interval = interval;
+        self
+    }
+
+    /// How often records of repartition topics that have been processed are deleted, at the earliest with the next
+    /// commit (`repartition.purge.interval.ms`). Default 30 s.
+    pub fn purge_interval(mut self, interval: Duration) -> Self {
+        self.purge_interval = interval;
         self
     }
 
@@ -176,7 +188,7 @@ impl Streams {
             held,
             metrics: self.metrics.clone(),
             commit_interval: self.commit_interval,
-            purge: Purge::new(self.client.admin(), topology),
+            purge: Purge::new(self.client.admin(), topology, self.purge_interval),
             tasks: BTreeMap::new(),
             suspended: BTreeMap::new(),
             committed: HashMap::new(),

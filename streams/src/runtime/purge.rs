@@ -12,23 +12,21 @@ use tokio::time::Instant;
 
 use crate::topology::{TopicName, Topology};
 
-/// `repartition.purge.interval.ms`.
-const INTERVAL: Duration = Duration::from_secs(30);
-
 /// What one worker has yet to delete.
 pub(super) struct Purge {
     admin: Admin,
     topics: HashSet<Arc<str>>,
     processed: HashMap<TopicPartition, Option<i64>>,
+    interval: Duration,
     next: Instant,
 }
 
 impl Purge {
-    pub(super) fn new(admin: Admin, topology: &Topology) -> Self {
+    pub(super) fn new(admin: Admin, topology: &Topology, interval: Duration) -> Self {
         let sources = (0..topology.subtopology_count()).flat_map(|part| topology.source_topics(part));
         let internal = sources.filter(|topic| matches!(topic, TopicName::Repartition(_)));
         let topics = internal.map(|topic| topic.full(topology.app_id())).collect();
-        Self { admin, topics, processed: HashMap::new(), next: Instant::now() + INTERVAL }
+        Self { admin, topics, processed: HashMap::new(), interval, next: Instant::now() + interval }
     }
 
     /// Notes committed offsets, and deletes what lies before them if it is time. A failure costs space only; it is
@@ -42,7 +40,7 @@ impl Purge {
         if self.processed.is_empty() || Instant::now() < self.next {
             return;
         }
-        self.next = Instant::now() + INTERVAL;
+        self.next = Instant::now() + self.interval;
         match self.admin.delete_records(&std::mem::take(&mut self.processed)).await {
             Ok(results) => {
                 for (partition, error) in results.into_iter().filter_map(|(p, result)| Some((p, result.err()?))) {

@@ -1,9 +1,10 @@
 //! Before the workers start: learns the sizes of the topics read, and creates or checks the internal topics.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use riverrun_client::{Admin, NewTopic, Refused};
 use riverrun_core::protocol::ErrorCode;
+use tokio::time::{Instant, interval};
 
 use super::{
     error::StreamsError,
@@ -11,13 +12,19 @@ use super::{
 };
 use crate::topology::{TopicName, Topology};
 
+/// Within this time every broker has heard of a new topic, or there is none.
+const PROPAGATION: Duration = Duration::from_secs(5);
+
+/// Between two questions whether it has.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
 pub(super) async fn prepare(admin: &Admin, topology: &Topology) -> Result<(), StreamsError> {
     let sources = (0..topology.subtopology_count()).flat_map(|part| topology.source_topics(part));
     let external = sources.filter_map(|topic| match topic {
         TopicName::External(name) => Some(name),
         TopicName::Repartition(_) => None,
     });
-    let counts = partition_counts(admin, external.collect()).await?;
+    let counts = visible(admin, external.collect()).await?;
     let topics = internal_topics(topology, &counts).map_err(|error| match error {
         PlanError::MissingTopic(topic) => StreamsError::MissingTopic { topic },
         PlanError::Cycle(topic) => StreamsError::UnboundTopic { topic },
@@ -34,7 +41,25 @@ pub(super) async fn prepare(admin: &Admin, topology: &Topology) -> Result<(), St
             }
         }
     }
-    create(admin, missing).await
+    let created = missing.iter().map(|topic| topic.name.clone()).collect();
+    create(admin, missing).await?;
+    // The leader of the group shares out what it sees: all of it must be there before the first worker joins.
+    visible(admin, created).await?;
+    Ok(())
+}
+
+/// The topics with their sizes, once all are there, or what is there when the time is up: a topic just created is not
+/// known to every broker at once, and brokers tell nobody when it is, so they are asked again.
+async fn visible(admin: &Admin, names: Vec<Arc<str>>) -> Result<HashMap<Arc<str>, i32>, StreamsError> {
+    let deadline = Instant::now() + PROPAGATION;
+    let mut ask_again = interval(ASK_AGAIN);
+    loop {
+        ask_again.tick().await;
+        let counts = partition_counts(admin, names.clone()).await?;
+        if names.iter().all(|name| counts.contains_key(name)) || Instant::now() >= deadline {
+            return Ok(counts);
+        }
+    }
 }
 
 /// The topics among `names` that exist, with their numbers of partitions.
