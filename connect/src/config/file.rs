@@ -120,11 +120,9 @@ impl ConfigFile {
         }
     }
 
-    /// Puts a further file's connectors, and its worker keys if this one has none, beside these.
+    /// Takes over a further file: its worker keys in place of those of the same names, and its connectors besides.
     pub fn merge(&mut self, other: Self) {
-        if self.worker.iter().next().is_none() {
-            self.worker = other.worker;
-        }
+        self.worker.merge(other.worker);
         self.connectors.extend(other.connectors);
     }
 }

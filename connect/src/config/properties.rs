@@ -23,7 +23,7 @@ pub struct Properties {
 #[derive(Clone, PartialEq, Eq)]
 struct Entry {
     value: String,
-    line: Option<usize>,
+    origin: Option<Origin>,
 }
 
 impl Properties {
@@ -46,7 +46,7 @@ impl Properties {
 
     /// Sets `key`, replacing what it was.
     pub fn insert(&mut self, key: impl Into<String>, value: impl fmt::Display) {
-        self.entries.insert(key.into(), Entry { value: value.to_string(), line: None });
+        self.entries.insert(key.into(), Entry { value: value.to_string(), origin: None });
     }
 
     /// Takes `key` out; true if it was there.
@@ -69,10 +69,18 @@ impl Properties {
         self.entries.iter().map(|(key, entry)| (key.as_str(), entry.value.as_str()))
     }
 
+    /// Takes over all keys of `other`, in place of those of the same names.
+    pub fn merge(&mut self, other: Self) {
+        self.entries.extend(other.entries);
+        self.file = other.file.or(self.file.take());
+    }
+
     /// Where `key` was written; for an unset key the file as a whole. `None` for keys that a program set.
     pub fn origin(&self, key: &str) -> Option<Origin> {
-        let line = self.entries.get(key).and_then(|entry| entry.line);
-        self.file.as_ref().map(|file| Origin { file: file.clone(), line })
+        match self.entries.get(key) {
+            Some(entry) => entry.origin.clone(),
+            None => self.file.as_ref().map(|file| Origin { file: file.clone(), line: None }),
+        }
     }
 
     pub(super) fn of_file(file: &Path) -> Self {
@@ -81,7 +89,9 @@ impl Properties {
 
     /// Sets `key` as written at `line`; answers the line of an earlier setting.
     pub(super) fn insert_at(&mut self, key: String, value: String, line: usize) -> Option<usize> {
-        self.entries.insert(key, Entry { value, line: Some(line) }).map(|old| old.line.unwrap_or_default())
+        let origin = self.file.as_ref().map(|file| Origin { file: file.clone(), line: Some(line) });
+        let earlier = self.entries.insert(key, Entry { value, origin })?;
+        Some(earlier.origin.and_then(|origin| origin.line).unwrap_or_default())
     }
 }
 
@@ -91,5 +101,25 @@ impl fmt::Debug for Properties {
             .field("keys", &self.entries.keys().collect::<Vec<_>>())
             .field("file", &self.file)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_remembers_where_it_was_written() {
+        let mut all = Properties::of_file(Path::new("a.properties"));
+        all.insert_at("x".to_owned(), "1".to_owned(), 3);
+        all.insert_at("y".to_owned(), "2".to_owned(), 4);
+        let mut other = Properties::of_file(Path::new("b.properties"));
+        other.insert_at("y".to_owned(), "3".to_owned(), 1);
+        all.merge(other);
+        all.merge(Properties::new().set("z", 4));
+        let origin = |key: &str| all.origin(key).map(|origin| origin.to_string());
+        assert_eq!(origin("x").as_deref(), Some("a.properties:3"));
+        assert_eq!((all.get("y"), origin("y").as_deref()), (Some("3"), Some("b.properties:1")));
+        assert_eq!((origin("z"), origin("unset").as_deref()), (None, Some("b.properties")));
     }
 }

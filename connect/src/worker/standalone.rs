@@ -29,9 +29,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// Takes over a configuration file: the worker's keys and all connectors.
+    /// Takes over a configuration file: the worker's keys, in place of those of the same names, and all connectors. May
+    /// be called for several files.
     pub fn file(mut self, file: ConfigFile) -> Self {
-        self.properties = file.worker;
+        self.properties.merge(file.worker);
         self.configured.extend(file.connectors);
         self
     }
