@@ -273,7 +273,7 @@ impl Storage {
             return Err(failed);
         }
         if let Some(directory) = &self.place.directory {
-            directory.mark_clean().map_err(|error| StorageCloseError { reason: error.to_string() })?;
+            directory.close().map_err(|error| StorageCloseError { reason: error.to_string() })?;
         }
         Ok(())
     }

@@ -76,20 +76,20 @@ pub enum DirectoryError {
     },
 }
 
-/// An opened data directory. The lock is held until this is dropped.
+/// An opened data directory. The lock is held until [`close`](Self::close), or until this is dropped.
 #[derive(Debug)]
 pub struct LogDirectory {
     path: PathBuf,
     identity: DirectoryIdentity,
     was_clean: bool,
     is_new: bool,
-    _lock: fs::File,
+    lock: fs::File,
 }
 
 impl LogDirectory {
     /// Opens the data directory at `path`, making it if it is missing or empty. `fresh` is the identity it gets then; of an
     /// existing one only the node id is compared. The mark of a clean shutdown is taken away, to be set again by
-    /// [`Self::mark_clean`].
+    /// [`Self::close`].
     ///
     /// # Errors
     /// [`DirectoryError`]; nothing has been changed then, but for a folder that may have been made.
@@ -133,7 +133,7 @@ impl LogDirectory {
             // Durably, before anything is written: after a power cut an old mark would vouch for torn logs.
             fs::remove_file(&mark).and_then(|()| OsVfs.sync_dir(path)).map_err(failed("remove", &mark))?;
         }
-        Ok(Self { path: path.to_owned(), identity, was_clean, is_new, _lock: lock })
+        Ok(Self { path: path.to_owned(), identity, was_clean, is_new, lock })
     }
 
     /// The folder.
@@ -151,17 +151,18 @@ impl LogDirectory {
         self.was_clean || self.is_new
     }
 
-    /// Marks it as closed cleanly. Every log has been closed by then.
+    /// Marks it as closed cleanly and lets another process have it. Every log has been closed by then.
     ///
     /// # Errors
-    /// [`DirectoryError::Io`].
-    pub fn mark_clean(&self) -> Result<(), DirectoryError> {
+    /// [`DirectoryError::Io`]; the lock is kept then.
+    pub fn close(&self) -> Result<(), DirectoryError> {
         let mark = self.path.join(CLEAN);
         let write = || -> io::Result<()> {
             let mut file = fs::File::create(&mark)?;
             file.write_all(b"{\"version\":0}")?;
             file.sync_all()?;
-            OsVfs.sync_dir(&self.path)
+            OsVfs.sync_dir(&self.path)?;
+            self.lock.unlock()
         };
         write().map_err(|source| DirectoryError::Io { action: "write", path: mark.display().to_string(), source })
     }
@@ -228,8 +229,7 @@ mod tests {
         drop(directory);
         let directory = LogDirectory::open(&path, identity(1)).expect("ours");
         assert!(!directory.was_clean(), "it was not closed");
-        directory.mark_clean().expect("marks");
-        drop(directory);
+        directory.close().expect("closes");
         assert!(LogDirectory::open(&path, identity(1)).expect("ours").was_clean());
         let other = LogDirectory::open(&path, identity(2)).expect_err("another node's");
         assert!(other.to_string().contains("set node.id=1"), "{other}");
