@@ -76,10 +76,11 @@ pub enum DecodeRequestError {
     },
 }
 
-/// Reads a request frame (without its length).
+/// Reads a request frame (without its length). Bytes behind the message are ignored, as Kafka does: librdkafka 2.16
+/// sends three too many with a Metadata request of version 13 for all topics.
 ///
 /// # Errors
-/// If API or version are unknown, or the bytes are malformed, too many, or beyond the limits.
+/// If API or version are unknown, or the bytes are malformed or beyond the limits.
 pub fn decode_request(
     frame: &Bytes,
     limits: &DecodeLimits,
@@ -87,7 +88,7 @@ pub fn decode_request(
     let mut reader = Reader::new(frame, limits);
     let header = read_request_header(&mut reader)?;
     let body = RequestBody::decode(header.api_key, &mut reader, header.api_version);
-    match body.and_then(|body| reader.finish().map(|()| body)) {
+    match body {
         Ok(body) => Ok((header, body)),
         Err(source) => Err(DecodeRequestError::Body { header, source }),
     }

@@ -95,3 +95,13 @@ fn a_decode_error_names_message_and_field() {
     assert_eq!(header.correlation_id, 1);
     assert_eq!(source.to_string(), "HeartbeatRequest.member_id at byte 21: 2 bytes needed, 1 left");
 }
+
+#[test]
+fn bytes_behind_a_request_are_ignored() {
+    // What librdkafka 2.16 asks for all topics with: version 13 ends after the tags, three more bytes follow.
+    let body = RequestBody::from(MetadataRequest { topics: None, ..Default::default() });
+    let mut frame = encode_request(&body, 13, 1, Some("rdkafka")).unwrap().content().to_vec();
+    frame.extend([0, 0, 0]);
+    let (_, decoded) = decode_request(&frame.into(), &DecodeLimits::default()).unwrap();
+    assert_eq!(decoded, body);
+}
