@@ -1,7 +1,7 @@
 //! Source and sink connectors with Kafka Connect's contract.
 //!
 //! - [`connector`]: the traits [`Source`] and [`Sink`], their calling contract, and the registry that names them.
-//! - [`config`]: what a connector can be told, from a file or from a program.
+//! - [`mod@config`]: what a connector can be told, from a file or from a program.
 //! - [`record`]: what flows through.
 //! - [`converter`]: the form of keys and values in the log.
 //! - [`worker`]: the standalone runtime, [`Worker`]: runs connectors, keeps offsets, restarts what fails.
