@@ -7,12 +7,15 @@ use std::collections::BTreeMap;
 use riverrun_core::protocol::messages::{
     DescribeConfigsRequest, IncrementalAlterConfigsRequest,
     create_topics::CreatableTopicConfigs,
-    describe_configs::{DescribeConfigsResource, DescribeConfigsResourceResult},
+    describe_configs::{DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResult},
     incremental_alter_configs::{AlterConfigsResource, AlterableConfig},
 };
 
-use super::{Admin, Results, item};
-use crate::{ClientError, cluster::retrying};
+use super::{
+    Admin, Refused, Results, item,
+    route::{Round, controller_moved, settle},
+};
+use crate::ClientError;
 
 /// What has a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -190,25 +193,18 @@ impl Admin {
         &self,
         resources: &[ConfigResource],
     ) -> Result<Results<ConfigResource, BTreeMap<String, ConfigEntry>>, ClientError> {
-        let mut results = Results::new();
-        for (node, resources) in by_node(resources.iter()) {
-            let resource = |resource: &&ConfigResource| {
-                let (resource_type, resource_name) = resource.to_wire();
-                DescribeConfigsResource { resource_type, resource_name, configuration_keys: None }
-            };
-            let build = |version| DescribeConfigsRequest {
-                resources: resources.iter().map(resource).collect(),
-                include_synonyms: true,
-                include_documentation: version >= 3,
-            };
-            let response = retrying(self.timeout, || self.call_node(node, build)).await?;
-            for result in response.results {
-                let Some(key) = ConfigResource::from_wire(result.resource_type, result.resource_name) else { continue };
-                let entries = result.configs.into_iter().map(entry).collect();
-                results.insert(key, item(result.error_code, result.error_message, entries));
+        settle(self.timeout, resources.iter().cloned(), controller_moved, |open, _| async move {
+            let mut round = Round::of([]);
+            for (node, resources) in by_node(open.iter()) {
+                let build = |version| describe_request(version, &resources);
+                match self.call_node(node, build).await {
+                    Ok(response) => round.answers.extend(response.results.into_iter().filter_map(described)),
+                    Err(error) => round.failure = Some(error),
+                }
             }
-        }
-        Ok(results)
+            Ok(round)
+        })
+        .await
     }
 
     /// Changes single values and leaves the others as they are.
@@ -238,24 +234,21 @@ impl Admin {
         changes: &BTreeMap<ConfigResource, BTreeMap<String, AlterConfig>>,
         validate_only: bool,
     ) -> Result<Results<ConfigResource, ()>, ClientError> {
-        let mut results = Results::new();
-        for (node, resources) in by_node(changes.keys()) {
-            let build = |_| {
-                let resource = |resource: &&ConfigResource| {
-                    let (resource_type, resource_name) = resource.to_wire();
-                    let configs = changes.get(*resource).into_iter().flatten().map(alterable).collect();
-                    AlterConfigsResource { resource_type, resource_name, configs }
-                };
-                let resources = resources.iter().map(resource).collect();
-                IncrementalAlterConfigsRequest { resources, validate_only }
-            };
-            let response = retrying(self.timeout, || self.call_node(node, build)).await?;
-            for result in response.responses {
-                let Some(key) = ConfigResource::from_wire(result.resource_type, result.resource_name) else { continue };
-                results.insert(key, item(result.error_code, result.error_message, ()));
+        settle(self.timeout, changes.keys().cloned(), controller_moved, |open, _| async move {
+            let mut round = Round::of([]);
+            for (node, resources) in by_node(open.iter()) {
+                let build = |_| alter_request(&resources, changes, validate_only);
+                match self.call_node(node, build).await {
+                    Ok(response) => round.answers.extend(response.responses.into_iter().filter_map(|result| {
+                        let key = ConfigResource::from_wire(result.resource_type, result.resource_name)?;
+                        Some((key, item(result.error_code, result.error_message, ())))
+                    })),
+                    Err(error) => round.failure = Some(error),
+                }
             }
-        }
-        Ok(results)
+            Ok(round)
+        })
+        .await
     }
 
     /// Asks a given broker, or any.
@@ -286,6 +279,40 @@ fn by_node<'a>(resources: impl Iterator<Item = &'a ConfigResource>) -> BTreeMap<
         nodes.entry(node).or_default().push(resource);
     }
     nodes
+}
+
+/// A configuration by name.
+type ConfigEntries = BTreeMap<String, ConfigEntry>;
+
+fn describe_request(version: i16, resources: &[&ConfigResource]) -> DescribeConfigsRequest {
+    let resource = |resource: &&ConfigResource| {
+        let (resource_type, resource_name) = resource.to_wire();
+        DescribeConfigsResource { resource_type, resource_name, configuration_keys: None }
+    };
+    DescribeConfigsRequest {
+        resources: resources.iter().map(resource).collect(),
+        include_synonyms: true,
+        include_documentation: version >= 3,
+    }
+}
+
+fn described(result: DescribeConfigsResult) -> Option<(ConfigResource, Result<ConfigEntries, Refused>)> {
+    let key = ConfigResource::from_wire(result.resource_type, result.resource_name)?;
+    let entries = result.configs.into_iter().map(entry).collect();
+    Some((key, item(result.error_code, result.error_message, entries)))
+}
+
+fn alter_request(
+    resources: &[&ConfigResource],
+    changes: &BTreeMap<ConfigResource, BTreeMap<String, AlterConfig>>,
+    validate_only: bool,
+) -> IncrementalAlterConfigsRequest {
+    let resource = |resource: &&ConfigResource| {
+        let (resource_type, resource_name) = resource.to_wire();
+        let configs = changes.get(*resource).into_iter().flatten().map(alterable).collect();
+        AlterConfigsResource { resource_type, resource_name, configs }
+    };
+    IncrementalAlterConfigsRequest { resources: resources.iter().map(resource).collect(), validate_only }
 }
 
 fn entry(config: DescribeConfigsResourceResult) -> (String, ConfigEntry) {

@@ -8,6 +8,8 @@ mod groups;
 mod offsets;
 mod records;
 mod route;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

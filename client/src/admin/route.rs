@@ -142,8 +142,9 @@ fn unsettled<K: Ord, V>(
     if settled.is_empty() && !open.is_empty() && open.values().all(Option::is_none) {
         return Err(failure);
     }
-    // The code that Kafka's own clients give to what they got no answer about.
-    let out_of_reach = || Refused { code: ErrorCode::NetworkException, message: Some(failure.to_string()) };
+    // The codes that Kafka's own clients give to what they got no answer about.
+    let code = if failure.is_retriable() { ErrorCode::NetworkException } else { ErrorCode::UnknownServerError };
+    let out_of_reach = || Refused { code, message: Some(failure.to_string()) };
     settled.extend(open.into_iter().map(|(item, last)| (item, Err(last.unwrap_or_else(out_of_reach)))));
     Ok(settled)
 }
