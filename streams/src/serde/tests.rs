@@ -1,3 +1,5 @@
+//! Every serde: its format, its nulls, and bytes it did not write.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Stores: what goes into a changelog, what comes back from it, and when windows expire.
+
 use super::*;
 use crate::serde::{I64, Utf8};
 
