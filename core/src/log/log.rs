@@ -16,7 +16,7 @@ use super::{
     producers::Producers,
     recovery::{self, Learned, io_error},
     retention::{self, Policy, SegmentFacts},
-    segment::{Segment, SegmentError, file_name},
+    segment::{Segment, SegmentError, Span, file_name},
     vfs::{Vfs, VfsFile},
 };
 use crate::{
@@ -492,7 +492,8 @@ impl Log {
         for segment in self.segments.range_mut(first..).map(|(_, segment)| segment) {
             let found = searched(&*self.vfs, segment, &self.config, |segment| {
                 let Some(placed) = segment.find(&*self.vfs, offset, gaps_allowed)? else { return Ok(None) };
-                segment.read(&*self.vfs, placed.position, max_bytes, up_to, at_least_one).map(Some)
+                let position = placed.position;
+                segment.read(&*self.vfs, Span { position, max_bytes, up_to, at_least_one, gaps_allowed }).map(Some)
             });
             if let Some(records) = found? {
                 info.records = records;
@@ -516,7 +517,8 @@ impl Log {
             let mut position = placed.position;
             // The batch that reaches the time may do so only in records before the start of the log.
             while position < segment.size {
-                let bytes = segment.read(&*self.vfs, position, 0, i64::MAX, true);
+                let one = Span { position, max_bytes: 0, up_to: i64::MAX, at_least_one: true, gaps_allowed: true };
+                let bytes = segment.read(&*self.vfs, one);
                 let bytes = bytes.map_err(|error| segment_read_error(&path, error))?;
                 if bytes.is_empty() {
                     break;

@@ -52,6 +52,20 @@ pub(super) struct Placed {
     pub(super) position: u64,
 }
 
+/// What to read of a segment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    /// Where the first batch begins.
+    pub(super) position: u64,
+    pub(super) max_bytes: usize,
+    /// The offset before which the last batch must end.
+    pub(super) up_to: i64,
+    /// Whether the first batch comes though it is larger than `max_bytes`.
+    pub(super) at_least_one: bool,
+    /// Whether offsets may be missing between batches, as compaction leaves them.
+    pub(super) gaps_allowed: bool,
+}
+
 /// Why a segment's bytes cannot be used.
 #[derive(Debug)]
 pub(super) enum SegmentError {
@@ -310,16 +324,9 @@ impl Segment {
         Ok(walk)
     }
 
-    /// Reads whole batches from `position` on: as many as fit in `max_bytes`, ending before offset `up_to`, and the first
-    /// in any case if `at_least_one`. Each is checked; what stands before a damaged one is returned without it.
-    pub(super) fn read(
-        &mut self,
-        vfs: &dyn Vfs,
-        position: u64,
-        max_bytes: usize,
-        up_to: i64,
-        at_least_one: bool,
-    ) -> Result<Bytes, SegmentError> {
+    /// Reads whole batches, as many as fit. Each is checked; what stands before a damaged one is returned without it.
+    pub(super) fn read(&mut self, vfs: &dyn Vfs, span: Span) -> Result<Bytes, SegmentError> {
+        let Span { position, max_bytes, up_to, at_least_one, gaps_allowed } = span;
         let file = self.file(vfs)?;
         let available = self.size.saturating_sub(position);
         let mut wanted = usize::try_from(available).unwrap_or(usize::MAX).min(max_bytes.max(HEADER_LEN));
@@ -332,9 +339,6 @@ impl Segment {
             let (mut whole, mut next_offset) = (0, None);
             while let Some(Ok(header)) = bytes.get(whole..).map(BatchHeader::parse) {
                 let end = whole + header.size_in_bytes();
-                if header.last_offset() >= up_to {
-                    break;
-                }
                 if end > max_bytes && (whole > 0 || !at_least_one) {
                     break;
                 }
@@ -345,14 +349,19 @@ impl Segment {
                     }
                     break;
                 }
-                let sound = RecordBatch::parse(bytes.slice(whole..end)).and_then(|batch| batch.verify_crc());
-                let follows = next_offset.is_none_or(|next_offset| header.base_offset >= next_offset);
-                match sound {
+                // Before anything in the header is believed, or damage could pass for the end of what may be read.
+                match RecordBatch::parse(bytes.slice(whole..end)).and_then(|batch| batch.verify_crc()) {
                     Err(source) if whole == 0 => return Err(SegmentError::Damaged { position, source }),
                     Err(_) => break,
-                    Ok(()) if !follows => break,
-                    Ok(()) => (whole, next_offset) = (end, Some(header.next_offset())),
+                    Ok(()) => {}
                 }
+                let follows = next_offset.is_none_or(|next_offset| {
+                    header.base_offset == next_offset || (gaps_allowed && header.base_offset > next_offset)
+                });
+                if header.last_offset() >= up_to || !follows {
+                    break;
+                }
+                (whole, next_offset) = (end, Some(header.next_offset()));
             }
             if wanted <= asked {
                 return Ok(bytes.slice(..whole));

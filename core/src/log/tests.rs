@@ -1,6 +1,8 @@
 //! Stories of whole logs: against a plain model under random schedules, through crashes of a simulated disk, and with
 //! damaged files.
 
+mod faults;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use bytes::Bytes;

@@ -168,6 +168,12 @@ impl SimulatedVfs {
                 names.insert(path, inode);
             }
         }
+        // A name that was removed may be back, each for itself.
+        for path in durable_names.keys().filter(|path| !disk.names.contains_key(*path)) {
+            if random(&mut state).is_multiple_of(2) {
+                names.remove(path);
+            }
+        }
         for inode in &mut disk.inodes {
             inode.crash(&mut state);
         }
