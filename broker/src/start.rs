@@ -8,7 +8,7 @@ use std::{
 
 use riverrun_core::{
     NodeId, TopicPartition, Uuid,
-    log::{DirectoryIdentity, LogDirectory, OsVfs, SimulatedVfs},
+    log::{DirectoryIdentity, LogDirectory, OsVfs, SimulatedVfs, Vfs},
     metadata::MetadataRecord,
     protocol::records::FeatureLevelRecord,
 };
@@ -27,7 +27,7 @@ use crate::{
     listener::{self, OpenConnections},
     metadata::MetadataStore,
     node::Node,
-    storage::{Place, Progress, Storage},
+    storage::{Place, Progress, Storage, StorageOpenError},
 };
 
 /// Starts a broker.
@@ -108,22 +108,24 @@ fn open(builder: &BrokerBuilder, place: &DataPlace, endpoints: Vec<Endpoint>) ->
         node_id: id,
         directory_id: Uuid::from_random(rand::random()),
     };
-    let (place, in_memory, cluster_id) = match place {
-        DataPlace::Memory => {
-            let vfs = Arc::new(SimulatedVfs::in_memory());
-            (Place { vfs, root: "/memory".into(), directory: None }, true, fresh.cluster_id)
-        }
-        DataPlace::Folder(folder) => {
-            let directory = LogDirectory::open(folder, fresh)
-                .map_err(|error| StartError::from(crate::storage::StorageOpenError::from(error)))?;
-            let cluster_id = directory.identity().cluster_id.clone();
-            (Place { vfs: Arc::new(OsVfs), root: folder.clone(), directory: Some(directory) }, false, cluster_id)
-        }
+    let directory = match place {
+        DataPlace::Memory => None,
+        DataPlace::Folder(folder) => Some(LogDirectory::open(folder, fresh.clone()).map_err(StorageOpenError::from)?),
     };
+    let in_memory = directory.is_none();
+    let identity = directory.as_ref().map_or(fresh, |directory| directory.identity().clone());
+    let vfs: Arc<dyn Vfs> = if in_memory { Arc::new(SimulatedVfs::in_memory()) } else { Arc::new(OsVfs) };
+    let place = Place {
+        vfs,
+        root: directory.as_ref().map_or("/memory".into(), |directory| directory.path().to_owned()),
+        directory_id: identity.directory_id,
+        was_clean: directory.as_ref().is_none_or(LogDirectory::was_clean),
+    };
+    let cluster_id = identity.cluster_id;
     let clock = Clock::start();
     let log_defaults = config.log_defaults(in_memory);
     let check_ms = u64::try_from(config.log_retention_check_interval_ms).unwrap_or(u64::MAX);
-    let storage = Storage::open(place, log_defaults.clone(), Duration::from_millis(check_ms), clock)?;
+    let storage = Storage::open(place, directory, log_defaults.clone(), Duration::from_millis(check_ms), clock)?;
     let metadata = MetadataStore::load(Arc::clone(storage.metadata()));
     let metadata = metadata.map_err(|error| StartError::Metadata { problem: error.to_string() })?;
     let node = Node {

@@ -44,7 +44,7 @@ impl Node {
             },
             |image, _| self.open_partitions(image, &request.name, 0),
         );
-        if matches!(created, Err(_)) && !request.validate_only && self.image().topic_by_id(request.topic_id).is_none() {
+        if created.is_err() && !request.validate_only && self.image().topic_by_id(request.topic_id).is_none() {
             self.storage.remove_topic(request.topic_id);
         }
         created

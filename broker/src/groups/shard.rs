@@ -19,7 +19,7 @@ use riverrun_core::{
 };
 use tokio::sync::oneshot;
 
-use crate::storage::{LogOffline, Partition, ReadIsolation};
+use crate::storage::{LogOffline, OnCommitted, Partition, ReadIsolation};
 
 /// Bytes read at once when loading.
 const LOAD_BYTES: usize = 1 << 20;
@@ -318,7 +318,7 @@ struct After {
     end: i64,
     failed: bool,
     outgoing: Outgoing,
-    then: Option<Box<dyn FnOnce(Result<(), LogOffline>) + Send>>,
+    then: Option<OnCommitted>,
 }
 
 impl After {

@@ -30,7 +30,7 @@ use crate::clock::Clock;
 use flusher::Flusher;
 use housekeeping::Housekeeping;
 pub(crate) use partition::{Acks, Partition, PartitionReadError, ProduceError, ReadIsolation};
-pub(crate) use waiters::{Committed, FetchWaiter, LogOffline};
+pub(crate) use waiters::{Committed, FetchWaiter, LogOffline, OnCommitted};
 
 /// The topic of the metadata log; never served.
 pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -62,14 +62,18 @@ pub(crate) enum StorageOpenError {
 pub(crate) struct Place {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) root: PathBuf,
-    /// The lock on the directory; none in memory.
-    pub(crate) directory: Option<LogDirectory>,
+    /// The id of the directory.
+    pub(crate) directory_id: Uuid,
+    /// Whether it was closed cleanly the last time, or is new.
+    pub(crate) was_clean: bool,
 }
 
 /// All logs of this broker.
 #[derive(Debug)]
 pub(crate) struct Storage {
     place: Place,
+    /// The lock on the directory, until the storage is closed; none in memory.
+    directory: Mutex<Option<LogDirectory>>,
     clock: Clock,
     flusher: Arc<Flusher>,
     housekeeping: Arc<Housekeeping>,
@@ -96,6 +100,7 @@ impl Storage {
     /// Opens the metadata log and starts the threads. The topics follow, see [`Self::open_partition`].
     pub(crate) fn open(
         place: Place,
+        directory: Option<LogDirectory>,
         config: LogConfig,
         check_interval: Duration,
         clock: Clock,
@@ -109,7 +114,7 @@ impl Storage {
         let config = LogConfig { retention_ms: -1, retention_bytes: -1, ..config };
         let options = LogOptions {
             recovery_point: recovery_points.get(&topic_partition).copied().unwrap_or(0),
-            clean_shutdown: place.was_clean(),
+            clean_shutdown: place.was_clean,
             log_start_offset: 0,
             topic_id,
             config,
@@ -119,6 +124,7 @@ impl Storage {
         let metadata = Arc::new(Partition::new(log, LeaderEpoch(0), clock, Arc::clone(&flusher)));
         let storage = Arc::new(Self {
             place,
+            directory: Mutex::new(directory),
             clock,
             flusher,
             housekeeping: Arc::new(Housekeeping::new(check_interval)),
@@ -149,7 +155,7 @@ impl Storage {
 
     /// The id of the data directory.
     pub(crate) fn directory_id(&self) -> Uuid {
-        self.place.directory.as_ref().map_or(Uuid([0xff; 16]), |directory| directory.identity().directory_id)
+        self.place.directory_id
     }
 
     /// A partition of a topic.
@@ -177,7 +183,7 @@ impl Storage {
         let options = LogOptions {
             recovery_point: if at_start { offset_in(&self.recovery_points) } else { 0 },
             log_start_offset: if at_start { offset_in(&self.log_starts) } else { 0 },
-            clean_shutdown: at_start && self.place.was_clean(),
+            clean_shutdown: at_start && self.place.was_clean,
             topic_id,
             config,
             topic_partition,
@@ -260,6 +266,8 @@ impl Storage {
     /// Syncs and closes every log, and marks the directory as closed cleanly if all went well. Blocks on the disk.
     pub(crate) fn close(&self) -> Result<(), StorageCloseError> {
         self.stop_threads();
+        // Whatever comes of it, the directory is let go at the end, though handles of the broker may live on.
+        let directory = self.directory.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut failed = self.flusher.offline_reason().map(|reason| StorageCloseError { reason });
         for partition in self.all() {
             if let Err(error) = partition.close() {
@@ -272,7 +280,7 @@ impl Storage {
         if let Some(failed) = failed {
             return Err(failed);
         }
-        if let Some(directory) = &self.place.directory {
+        if let Some(directory) = directory {
             directory.close().map_err(|error| StorageCloseError { reason: error.to_string() })?;
         }
         Ok(())
@@ -302,12 +310,6 @@ impl Drop for Storage {
 #[error("the data directory was not closed cleanly: {reason}; the next start checks what was written last")]
 pub(crate) struct StorageCloseError {
     reason: String,
-}
-
-impl Place {
-    fn was_clean(&self) -> bool {
-        self.directory.as_ref().is_none_or(LogDirectory::was_clean)
-    }
 }
 
 fn open_log(place: &Place, options: LogOptions) -> Result<Log, StorageOpenError> {
