@@ -36,7 +36,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    init_tracing();
+    init_tracing(&args.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::new(error).context("cannot start the async runtime")),
@@ -65,10 +65,12 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Logs go to standard error; `RUST_LOG` chooses what is logged, warnings by default.
-fn init_tracing() {
+/// Logs go to standard error; `RUST_LOG` chooses what is logged. By default that is warnings, and of the broker alone also
+/// what an operator wants to know.
+fn init_tracing(command: &Command) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,riverrun=info"));
+    let default = if matches!(command, Command::Broker(_)) { "warn,riverrun_broker=info" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -33,6 +33,8 @@ const USUAL_PLACES: &[&str] = &["/var/log/*.log", "/var/log/syslog", "/var/log/m
 const USUAL_FILES_MAX: usize = 20;
 /// Of each of the demo's topics: enough to see that keys are spread.
 const PARTITIONS: i32 = 2;
+/// How long after a crash the cluster waits before it hands the job's work to the next run.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 const FIRST_PORT: u16 = 9092;
 const PORTS_TRIED: u16 = 100;
 
@@ -66,7 +68,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let shown = CancellationToken::new();
     let table = show_results(&client, shown.clone())?;
     let job_stop = CancellationToken::new();
-    let streams = Streams::on(client.clone()).commit_interval(Duration::from_secs(1));
+    let streams = Streams::on(client.clone()).commit_interval(Duration::from_secs(1)).session_timeout(SESSION_TIMEOUT);
     let metrics = streams.metrics();
     let mut job = tokio::spawn(streams.run(job::topology()?, job_stop.clone().cancelled_owned()));
     let sources = sources(&client, &files, args.interval_ms)?;
@@ -92,6 +94,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 
     println!("\nstopped. {} records came in from the sources,", records(&from_sources));
     println!("{} went through the stream job, {windows} windows came out,", metrics.records_in());
+    if metrics.dropped_total() > 0 {
+        println!("{} came too late for their window,", metrics.dropped_total());
+    }
     println!("{} results were written to {}.", records(&to_sink), results_file(&args.data_dir).display());
     match &args.bootstrap {
         None => println!(
@@ -209,7 +214,7 @@ fn announce(args: &Args, cluster: &Cluster, files: &[String]) {
         job::LOG_WINDOWS,
         results_file(&args.data_dir).display()
     );
-    println!("the first windows close in a few seconds; Ctrl-C stops\n");
+    println!("the first windows close in some ten seconds; Ctrl-C stops\n");
 }
 
 fn sources(client: &Client, files: &[String], interval_ms: u64) -> Result<Worker> {
@@ -230,7 +235,8 @@ fn sink(client: &Client, data_dir: &Path) -> Result<Worker> {
     let sink = Properties::connector("demo-results", "file-sink")
         .set("topics", format!("{},{}", job::METRIC_WINDOWS, job::LOG_WINDOWS))
         .set("file", results_file(data_dir).display())
-        .set("format", "value");
+        .set("format", "value")
+        .set("consumer.override.group.instance.id", "demo-results");
     Ok(Worker::builder(client.clone()).set("offset.flush.interval.ms", 1000).connector(sink).start()?)
 }
 
@@ -240,8 +246,12 @@ fn records(connectors: &[ConnectorStatus]) -> u64 {
 
 /// Follows the result topics and shows what comes, until told to stop. Yields how many windows there were.
 fn show_results(client: &Client, stop: CancellationToken) -> Result<JoinHandle<Result<u64>>> {
-    let mut consumer =
-        client.consumer().group(format!("{}-table", job::APP)).auto_offset_reset(AutoOffsetReset::Latest).build()?;
+    let mut consumer = client
+        .consumer()
+        .group(format!("{}-table", job::APP))
+        .group_instance_id("table")
+        .auto_offset_reset(AutoOffsetReset::Earliest)
+        .build()?;
     consumer.subscribe(&[job::METRIC_WINDOWS, job::LOG_WINDOWS]);
     Ok(tokio::spawn(async move {
         let mut table = Table::new();
