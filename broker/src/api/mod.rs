@@ -150,7 +150,7 @@ fn produce_code(error: &ProduceError) -> ErrorCode {
             AppendError::NotOneBatch { .. } | AppendError::InvalidRecord { .. } => ErrorCode::InvalidRecord,
             AppendError::TooLarge { .. } => ErrorCode::MessageTooLarge,
             AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
-            AppendError::InvalidTimestamp { .. } => ErrorCode::InvalidTimestamp,
+            AppendError::InvalidTimestamp { .. } | AppendError::ForeignClock => ErrorCode::InvalidTimestamp,
             AppendError::Producer(ProducerError::OutOfOrderSequence { .. }) => ErrorCode::OutOfOrderSequenceNumber,
             AppendError::Producer(ProducerError::Fenced { .. }) => ErrorCode::InvalidProducerEpoch,
             AppendError::Io { .. } | AppendError::Offline { .. } => ErrorCode::KafkaStorageError,

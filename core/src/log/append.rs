@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::{AppendError, LogConfig, MessageTimestampType};
 use crate::record::{
-    BatchBuilder, BatchError, BatchHeader, BatchOptions, DecompressLimits, RecordBatch, Records, batches,
-    patch_log_append_time, validate_header, validate_records,
+    BatchBuilder, BatchError, BatchHeader, BatchOptions, DecompressLimits, RecordBatch, Records, TimestampType,
+    batches, patch_log_append_time, validate_header, validate_records,
 };
 
 /// Who appends.
@@ -42,10 +42,16 @@ pub(super) fn accept(
         check_size(&batch, config)?;
     }
     let limits = DecompressLimits::default();
+    let must_see_times = origin == AppendOrigin::Client
+        && config.message_timestamp_type == MessageTimestampType::CreateTime
+        && config.message_timestamp_before_max_ms != i64::MAX;
     let must_see_keys = origin == AppendOrigin::Client && config.cleanup_policy.compact;
     let codec = config.compression.filter(|codec| *codec != header.attributes.compression());
-    if must_see_keys || codec.is_some() {
+    if must_see_keys || must_see_times || codec.is_some() {
         let records = batch.decode(&limits)?;
+        if must_see_times {
+            check_times(&records, config, now_ms)?;
+        }
         let summary = validate_records(&records)?;
         if must_see_keys && summary.first_null_key.is_some() {
             return Err(AppendError::InvalidRecord { reason: "a compacted topic takes only records with a key" });
@@ -55,7 +61,10 @@ pub(super) fn accept(
         {
             let transactional = header.attributes.is_transactional();
             let options = BatchOptions { compression: codec, transactional, ..BatchOptions::default() };
-            return stamp(rebuild(&header, &records, options)?, origin, config, now_ms);
+            let rebuilt = rebuild(&header, &records, options)?;
+            // Another codec may need more room.
+            check_size(&rebuilt, config)?;
+            return stamp(rebuilt, origin, config, now_ms);
         }
     }
     stamp(batch, origin, config, now_ms)
@@ -104,6 +113,24 @@ fn check_size(batch: &RecordBatch, config: &LogConfig) -> Result<(), AppendError
     if bytes > limit { Err(AppendError::LargerThanSegment { bytes, limit }) } else { Ok(()) }
 }
 
+/// The header tells the latest timestamp of a batch; the earliest only its records do.
+fn check_times(records: &Records, config: &LogConfig, now_ms: i64) -> Result<(), AppendError> {
+    for record in records {
+        check_time(record?.timestamp, config, now_ms)?;
+    }
+    Ok(())
+}
+
+fn check_time(timestamp: i64, config: &LogConfig, now_ms: i64) -> Result<(), AppendError> {
+    let earliest = now_ms.saturating_sub(config.message_timestamp_before_max_ms);
+    let latest = now_ms.saturating_add(config.message_timestamp_after_max_ms);
+    // -1 is Kafka's own for "none"; it is not measured.
+    if timestamp >= 0 && !(earliest..=latest).contains(&timestamp) {
+        return Err(AppendError::InvalidTimestamp { timestamp, earliest, latest });
+    }
+    Ok(())
+}
+
 /// Applies the topic's timestamp rule.
 fn stamp(batch: RecordBatch, origin: AppendOrigin, config: &LogConfig, now_ms: i64) -> Result<Accepted, AppendError> {
     if origin == AppendOrigin::Coordinator {
@@ -114,13 +141,10 @@ fn stamp(batch: RecordBatch, origin: AppendOrigin, config: &LogConfig, now_ms: i
         patch_log_append_time(&mut bytes, now_ms)?;
         return Ok(Accepted { batch: RecordBatch::parse(bytes.freeze())?, log_append_time: Some(now_ms) });
     }
-    let timestamp = batch.header().max_timestamp;
-    let earliest = now_ms.saturating_sub(config.message_timestamp_before_max_ms);
-    let latest = now_ms.saturating_add(config.message_timestamp_after_max_ms);
-    // A batch without timestamps (-1) is Kafka's own for "none"; it is not measured.
-    if timestamp >= 0 && !(earliest..=latest).contains(&timestamp) {
-        return Err(AppendError::InvalidTimestamp { timestamp, earliest, latest });
+    if batch.header().attributes.timestamp_type() == TimestampType::LogAppendTime {
+        return Err(AppendError::ForeignClock);
     }
+    check_time(batch.header().max_timestamp, config, now_ms)?;
     Ok(Accepted { batch, log_append_time: None })
 }
 

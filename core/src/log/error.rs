@@ -106,6 +106,9 @@ pub enum AppendError {
         /// The latest that is allowed.
         latest: i64,
     },
+    /// A producer stamped its batch as only the broker may.
+    #[error("a producer may not stamp records with LogAppendTime")]
+    ForeignClock,
     /// The producer's sequence or epoch does not fit.
     #[error(transparent)]
     Producer(#[from] ProducerError),

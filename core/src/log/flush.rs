@@ -3,7 +3,12 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use super::vfs::{Vfs, VfsFile};
+use super::{
+    Log, StorageError, checkpoint,
+    roll::write_whole,
+    segment::file_name,
+    vfs::{Vfs, VfsFile},
+};
 
 /// What has to be synced for the log to be durable up to an offset.
 #[derive(Debug)]
@@ -28,5 +33,92 @@ impl FlushTicket {
             file.sync_data()?;
         }
         self.folder.as_ref().map_or(Ok(()), |(vfs, folder)| vfs.sync_dir(folder))
+    }
+}
+
+impl Log {
+    /// What has to be synced for all that was appended to be durable; `None` if it is already.
+    ///
+    /// # Errors
+    /// [`StorageError`] if a segment's file cannot be opened.
+    pub fn begin_flush(&mut self) -> Result<Option<FlushTicket>, StorageError> {
+        let mut files = std::mem::take(&mut self.closed_files);
+        let mut names_changed = !files.is_empty();
+        for segment in self.segments.values_mut().filter(|segment| segment.dirty) {
+            let file = segment.path("log").display().to_string();
+            let handle = segment.file(&*self.vfs).map_err(|source| StorageError { action: "open", file, source })?;
+            files.push(handle);
+            segment.dirty = false;
+            names_changed |= segment.base_offset >= self.recovery_point;
+        }
+        if self.epochs_dirty {
+            let path = self.folder.join("leader-epoch-checkpoint");
+            if let Err(error) = checkpoint::write_epochs(&*self.vfs, &path, self.epochs.entries()) {
+                self.offline = Some(error.to_string());
+                let (action, file) = ("write", path.display().to_string());
+                return Err(StorageError { action, file, source: io::Error::other(error) });
+            }
+            self.epochs_dirty = false;
+        }
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let folder = names_changed.then(|| (Arc::clone(&self.vfs), self.folder.clone()));
+        Ok(Some(FlushTicket { files, folder, up_to: self.log_end_offset() }))
+    }
+
+    /// Takes note of a ticket that has run. An error takes the log offline: what the disk holds is unknown then, and a
+    /// second sync would report success without telling.
+    ///
+    /// # Errors
+    /// [`StorageError`] with the ticket's error.
+    pub fn complete_flush(&mut self, ticket: &FlushTicket, result: io::Result<()>) -> Result<i64, StorageError> {
+        match result {
+            Ok(()) => {
+                self.recovery_point = self.recovery_point.max(ticket.up_to);
+                Ok(self.recovery_point)
+            }
+            Err(source) => {
+                self.offline = Some(format!("a sync of {} failed: {source}", self.folder.display()));
+                Err(StorageError { action: "sync", file: self.folder.display().to_string(), source })
+            }
+        }
+    }
+
+    /// Syncs on the calling thread. Returns the offset before which everything is durable.
+    ///
+    /// # Errors
+    /// [`StorageError`]; the log is offline then.
+    pub fn flush(&mut self) -> Result<i64, StorageError> {
+        let Some(ticket) = self.begin_flush()? else { return Ok(self.recovery_point) };
+        let result = ticket.run();
+        self.complete_flush(&ticket, result)
+    }
+
+    /// Syncs, and writes what makes the next opening quick. The log takes no appends afterwards.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn close(&mut self) -> Result<(), StorageError> {
+        if self.offline.is_some() {
+            return Ok(());
+        }
+        let path = self.folder.join(file_name(self.log_end_offset(), "snapshot"));
+        let snapshot = write_whole(&*self.vfs, &path, &self.producers.encode()).map_err(|source| StorageError {
+            action: "write",
+            file: path.display().to_string(),
+            source,
+        })?;
+        self.closed_files.push(snapshot);
+        if let Some(active) = self.segments.values_mut().next_back() {
+            let file = active.path("index").display().to_string();
+            let indexes = active.write_index(&*self.vfs);
+            let indexes = indexes.map_err(|source| StorageError { action: "write", file, source })?;
+            self.closed_files.extend(indexes);
+        }
+        self.prune_snapshots()?;
+        self.flush()?;
+        self.offline = Some("it is closed".to_owned());
+        Ok(())
     }
 }

@@ -33,16 +33,18 @@ mod epochs;
 mod error;
 mod flush;
 mod index;
+mod open;
 mod producers;
+mod read;
 mod recovery;
 mod retention;
+mod roll;
 mod segment;
 mod tear;
 #[cfg(test)]
 mod tests;
 mod vfs;
 
-#[path = "log.rs"]
 mod partition_log;
 
 pub use append::AppendOrigin;
@@ -52,7 +54,9 @@ pub use directory::{DirectoryError, DirectoryIdentity, LogDirectory};
 pub use epochs::LeaderEpochs;
 pub use error::{AppendError, OpenError, ReadError, StorageError};
 pub use flush::FlushTicket;
-pub use partition_log::{AppendInfo, Log, LogOptions, OffsetTime, ReadInfo};
+pub use open::LogOptions;
+pub use partition_log::{AppendInfo, Log};
 pub use producers::ProducerError;
+pub use read::{OffsetTime, ReadInfo};
 pub use recovery::Recovery;
 pub use vfs::{Fault, OsVfs, SimulatedVfs, Vfs, VfsFile};

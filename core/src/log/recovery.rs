@@ -162,18 +162,15 @@ fn is_torn(vfs: &dyn Vfs, segment: &mut Segment, position: u64, length: u64) -> 
     }
 }
 
-/// Learns from a segment that need not be checked: the headers of its batches from `offset` on.
-pub(super) fn learn_from(
+/// Visits the headers of a segment that need not be checked.
+pub(super) fn each_header(
     vfs: &dyn Vfs,
     segment: &mut Segment,
-    offset: i64,
-    producers: &mut Producers,
+    mut visit: impl FnMut(&BatchHeader),
 ) -> Result<(), SegmentError> {
     let mut walk = segment.walk(vfs, 0)?;
     while let Some(placed) = walk.next_batch()? {
-        if placed.header.base_offset >= offset {
-            producers.update(&placed.header);
-        }
+        visit(&placed.header);
     }
     Ok(())
 }

@@ -1,7 +1,9 @@
-//! Which segments are too old or too many: a pure decision, carried out by [`super::Log::delete_segments`].
+//! Which segments are too old or too many: a pure decision, and how it is carried out.
 //! Source: Kafka's `UnifiedLog.deleteOldSegments`.
 
-use super::LogConfig;
+use std::io;
+
+use super::{Log, LogConfig, ReadError, StorageError, read::searched, segment::Segment};
 
 /// What the decision looks at in a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,100 @@ pub(super) fn deletable(segment: &SegmentFacts, total: u64, policy: &Policy<'_>)
         Err(_) => false,
     };
     too_old || (too_many && !segment.active)
+}
+
+impl Log {
+    /// Moves the log's start to `offset` (DeleteRecords) and lets go of the segments before it. Returns the new start.
+    ///
+    /// # Errors
+    /// [`ReadError::OffsetOutOfRange`] beyond the high watermark.
+    pub fn delete_records(&mut self, offset: i64) -> Result<i64, ReadError> {
+        if offset > self.high_watermark || offset < 0 {
+            let (log_start_offset, log_end_offset) = (self.log_start_offset, self.high_watermark);
+            return Err(ReadError::OffsetOutOfRange { offset, log_start_offset, log_end_offset });
+        }
+        self.log_start_offset = self.log_start_offset.max(offset);
+        self.epochs.start_at(self.log_start_offset);
+        self.epochs_dirty = true;
+        Ok(self.log_start_offset)
+    }
+
+    /// Removes the segments that retention, or the start of the log, leaves without use. Returns how many.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn delete_segments(&mut self, now_ms: i64) -> Result<usize, StorageError> {
+        let count = self.deletable_segments(now_ms)?;
+        if count == self.segments.len() {
+            // Even the segment that grows is too old: what comes next goes into a new one.
+            self.roll()?;
+        }
+        for _ in 0..count {
+            let Some((_, segment)) = self.segments.pop_first() else { break };
+            self.log_start_offset = self.log_start_offset.max(segment.next_offset);
+            self.remove_files(&segment)?;
+        }
+        if count > 0 {
+            self.epochs.start_at(self.log_start_offset);
+            self.epochs_dirty = true;
+        }
+        Ok(count)
+    }
+
+    /// How many of the oldest segments may go. Looks no further than the first that stays.
+    fn deletable_segments(&mut self, now_ms: i64) -> Result<usize, StorageError> {
+        let (total, active) = (self.size_in_bytes(), self.segments.len().saturating_sub(1));
+        let policy = Policy {
+            config: &self.config,
+            high_watermark: self.high_watermark,
+            log_start_offset: self.log_start_offset,
+            now_ms,
+        };
+        let mut size = total;
+        for (position, segment) in self.segments.values_mut().enumerate() {
+            let path = segment.path("log");
+            let times = searched(&*self.vfs, segment, &self.config, |segment| Ok(segment.max_timestamp.0));
+            let max_timestamp = times.map_err(|error| {
+                let source = match error {
+                    ReadError::Io { source, .. } => source,
+                    other => io::Error::new(io::ErrorKind::InvalidData, other),
+                };
+                StorageError { action: "read the times of", file: path.display().to_string(), source }
+            })?;
+            let facts = SegmentFacts {
+                next_offset: segment.next_offset,
+                size: segment.size,
+                max_timestamp,
+                active: position == active,
+            };
+            if !deletable(&facts, size, &policy) {
+                return Ok(position);
+            }
+            size -= segment.size;
+        }
+        Ok(active + 1)
+    }
+
+    /// Removes a segment's files, the batches durably before those of a later segment: a crash leaves no hole.
+    fn remove_files(&mut self, segment: &Segment) -> Result<(), StorageError> {
+        for suffix in ["log", "index", "timeindex"] {
+            let path = segment.path(suffix);
+            let failed = |action| {
+                let file = path.display().to_string();
+                move |source| StorageError { action, file, source }
+            };
+            match self.vfs.remove(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed("remove")(source)),
+                _ => {}
+            }
+        }
+        // A snapshot stays until there are two newer ones: it stands for batches that are gone.
+        self.vfs.sync_dir(&self.folder).map_err(|source| {
+            let file = self.folder.display().to_string();
+            self.offline = Some(format!("a sync of {file} failed: {source}"));
+            StorageError { action: "sync", file, source }
+        })
+    }
 }
 
 #[cfg(test)]

@@ -350,6 +350,17 @@ fn the_produce_rules() {
     assert!(matches!(send(batch(&values(1, "a"), 6001)), Err(AppendError::InvalidTimestamp { .. })));
     assert!(matches!(send(batch(&values(1, "a"), 3999)), Err(AppendError::InvalidTimestamp { .. })));
     assert!(matches!(send(producer_batch(&values(1, "a"), 5000, 7, 0, -1)), Err(AppendError::InvalidRecord { .. })));
+    // The header's largest timestamp is fine, an older record's is not.
+    let mut mixed = BatchBuilder::new(BatchOptions::default());
+    for timestamp in [5000, 3999, 5000] {
+        mixed.append(timestamp, Some(b"k"), None, []).expect("fits");
+    }
+    let refused = send(mixed.build().expect("builds"));
+    assert!(matches!(refused, Err(AppendError::InvalidTimestamp { timestamp: 3999, .. })));
+    let stamped = BatchOptions { log_append_time_ms: Some(5000), ..BatchOptions::default() };
+    let mut stamped = BatchBuilder::new(stamped);
+    stamped.append(5000, Some(b"k"), None, []).expect("fits");
+    assert!(matches!(send(stamped.build().expect("builds")), Err(AppendError::ForeignClock)));
     let control = BatchBuilder::new(BatchOptions { control: true, ..BatchOptions::default() });
     let control = {
         let mut c = control;

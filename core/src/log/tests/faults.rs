@@ -256,6 +256,28 @@ fn a_clean_restart_forgets_no_batch_of_a_producer() {
     assert_eq!(send(&mut log, 7).expect("goes on").base_offset, 7);
 }
 
+/// Without the checkpoint, or with one that is no text, the epochs are those of the batches.
+#[test]
+fn leader_epochs_are_derived_too() {
+    let vfs = SimulatedVfs::new();
+    let mut log = open(&vfs, small(), 0).expect("opens");
+    for number in 0..30 {
+        let bytes = batch(&values(3, &"e".repeat(100)), 5);
+        log.append(bytes, AppendOrigin::Client, LeaderEpoch(number / 10), 5).expect("appends");
+    }
+    log.close().expect("closes");
+    let epochs = log.epochs().clone();
+    let path = Path::new(FOLDER).join("leader-epoch-checkpoint");
+    for clean in [true, false] {
+        vfs.open(&path).and_then(|file| file.write_at(0, b"?")).expect("damages");
+        assert_eq!(reopen(&vfs, 90, clean).expect("opens").epochs(), &epochs);
+        vfs.remove(&path).expect("removes");
+        let mut log = reopen(&vfs, 90, clean).expect("opens");
+        assert_eq!(log.epochs(), &epochs);
+        log.close().expect("closes");
+    }
+}
+
 /// A snapshot of batches that did not survive is not believed after the next clean restart.
 #[test]
 fn a_snapshot_of_lost_batches_is_forgotten() {

@@ -1,0 +1,197 @@
+//! [`Log`]: one partition. Holds segments, producers and epochs together, says what each offset means, and appends. What
+//! else it does stands in the files beside this one, one for each operation.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{
+    AppendError, AppendOrigin, LeaderEpochs, LogConfig, Recovery,
+    append::{self, Accepted},
+    producers::Producers,
+    segment::Segment,
+    vfs::{Vfs, VfsFile},
+};
+use crate::{
+    LeaderEpoch, TopicPartition,
+    record::{BatchHeader, RecordBatch, patched_prefix},
+};
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppendInfo {
+    /// Offset of the batch's first record.
+    pub base_offset: i64,
+    /// Offset of its last.
+    pub last_offset: i64,
+    /// The broker's time, where the topic has `message.timestamp.type=LogAppendTime`.
+    pub log_append_time: Option<i64>,
+    /// The first offset there is.
+    pub log_start_offset: i64,
+    /// Whether the batch was in the log already, and nothing was appended.
+    pub duplicate: bool,
+}
+
+/// The log of one partition.
+#[derive(Debug)]
+pub struct Log {
+    pub(super) vfs: Arc<dyn Vfs>,
+    pub(super) folder: PathBuf,
+    pub(super) topic_partition: TopicPartition,
+    pub(super) config: LogConfig,
+    /// By base offset; never empty, the last one grows.
+    pub(super) segments: BTreeMap<i64, Segment>,
+    pub(super) log_start_offset: i64,
+    pub(super) high_watermark: i64,
+    /// The offset before which everything is synced.
+    pub(super) recovery_point: i64,
+    pub(super) epochs: LeaderEpochs,
+    pub(super) epochs_dirty: bool,
+    pub(super) producers: Producers,
+    /// Index and snapshot files of closed segments that the next flush has to sync.
+    pub(super) closed_files: Vec<Arc<dyn VfsFile>>,
+    pub(super) recovery: Recovery,
+    /// Whether offsets may be missing, because the topic is or was compacted.
+    pub(super) gaps_allowed: bool,
+    pub(super) offline: Option<String>,
+}
+
+impl Log {
+    /// Whose log it is.
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.topic_partition
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &LogConfig {
+        &self.config
+    }
+
+    /// Puts other settings in force, for what happens from now on.
+    pub fn set_config(&mut self, config: LogConfig) {
+        self.gaps_allowed |= config.cleanup_policy.compact;
+        self.config = config;
+    }
+
+    /// The first offset there is.
+    pub fn log_start_offset(&self) -> i64 {
+        self.log_start_offset
+    }
+
+    /// The offset the next record will have.
+    pub fn log_end_offset(&self) -> i64 {
+        self.segments.values().next_back().map_or(self.log_start_offset, |segment| segment.next_offset)
+    }
+
+    /// The offset before which records may be seen by consumers.
+    pub fn high_watermark(&self) -> i64 {
+        self.high_watermark
+    }
+
+    /// The offset before which no transaction is open. There are no transactions yet, so it is the high watermark.
+    pub fn last_stable_offset(&self) -> i64 {
+        self.high_watermark
+    }
+
+    /// The offset before which everything is synced.
+    pub fn recovery_point(&self) -> i64 {
+        self.recovery_point
+    }
+
+    /// Bytes of all its segments.
+    pub fn size_in_bytes(&self) -> u64 {
+        self.segments.values().map(|segment| segment.size).sum()
+    }
+
+    /// How many segments it has.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// Which leader epoch began where.
+    pub fn epochs(&self) -> &LeaderEpochs {
+        &self.epochs
+    }
+
+    /// What opening it found.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// Why it takes no appends any more, if so.
+    pub fn offline_reason(&self) -> Option<&str> {
+        self.offline.as_deref()
+    }
+
+    /// Raises the high watermark to `offset`, at most to the log's end; it never goes back. True if it moved.
+    pub fn advance_high_watermark(&mut self, offset: i64) -> bool {
+        let offset = offset.min(self.log_end_offset());
+        let moved = offset > self.high_watermark;
+        if moved {
+            self.high_watermark = offset;
+        }
+        moved
+    }
+
+    /// Appends one batch to the page cache. It is not durable yet: see [`Self::begin_flush`].
+    ///
+    /// # Errors
+    /// [`AppendError`]; the log is then as before.
+    pub fn append(
+        &mut self,
+        batch: Bytes,
+        origin: AppendOrigin,
+        leader_epoch: LeaderEpoch,
+        now_ms: i64,
+    ) -> Result<AppendInfo, AppendError> {
+        if let Some(reason) = &self.offline {
+            return Err(AppendError::Offline { reason: reason.clone() });
+        }
+        let Accepted { batch, log_append_time } = append::accept(batch, origin, &self.config, now_ms)?;
+        let log_start_offset = self.log_start_offset;
+        if batch.header().has_producer_id()
+            && let Some(known) = self.producers.check(batch.header())?
+        {
+            return Ok(AppendInfo {
+                base_offset: known.base_offset,
+                last_offset: known.last_offset,
+                log_append_time: log_append_time.map(|_| known.timestamp),
+                log_start_offset,
+                duplicate: true,
+            });
+        }
+        let base_offset = self.log_end_offset();
+        let header = BatchHeader { base_offset, partition_leader_epoch: leader_epoch.0, ..*batch.header() };
+        self.roll_if_needed(&header, now_ms)?;
+        self.write(&batch, &header)?;
+        if self.epochs.assign(leader_epoch.0, base_offset) {
+            self.epochs_dirty = true;
+        }
+        self.producers.update(&header);
+        let last_offset = header.last_offset();
+        Ok(AppendInfo { base_offset, last_offset, log_append_time, log_start_offset, duplicate: false })
+    }
+
+    fn write(&mut self, batch: &RecordBatch, header: &BatchHeader) -> Result<(), AppendError> {
+        let index_interval = u64::from(self.config.index_interval_bytes.unsigned_abs());
+        let prefix = patched_prefix(header, header.base_offset, header.partition_leader_epoch);
+        let rest = batch.bytes().get(prefix.len()..).unwrap_or_default();
+        let Some(segment) = self.segments.values_mut().next_back() else { return Ok(()) };
+        let position = segment.size;
+        if let Err(source) = segment.write(&*self.vfs, &prefix, rest) {
+            let file = segment.path("log").display().to_string();
+            // Half a batch at the end would be taken for damage later on.
+            if let Err(error) = segment.cut(&*self.vfs) {
+                self.offline = Some(format!("a failed write to {file} could not be undone: {error}"));
+            }
+            return Err(AppendError::Io { file, source });
+        }
+        segment.note(header, position, index_interval);
+        Ok(())
+    }
+
+    /// Forgets idempotent producers that have not written since `timestamp`.
+    pub fn expire_producers(&mut self, timestamp: i64) {
+        self.producers.expire(timestamp);
+    }
+}
