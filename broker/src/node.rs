@@ -42,6 +42,8 @@ pub(crate) struct Node {
     pub(crate) log_defaults: RwLock<Arc<LogConfig>>,
     /// Cancelled when the broker stops: nothing new is begun, and what waits ends.
     pub(crate) stopping: CancellationToken,
+    /// Where the broker's tasks run.
+    pub(crate) runtime: tokio::runtime::Handle,
     /// Every task of the broker.
     pub(crate) tasks: TaskTracker,
 }
@@ -127,18 +129,8 @@ impl Node {
         }
     }
 
-    /// The shard that coordinates a group; the topic that holds the groups is created when it is first asked for.
+    /// The shard that coordinates a group. There is none before [`Self::create_offsets_topic`].
     pub(crate) fn group_shard(&self, group: &str) -> Result<Arc<Shard>, CoordinatorError> {
-        if let Some(shard) = self.groups.shard_of(group) {
-            return Ok(shard);
-        }
-        if self.stopping.is_cancelled() {
-            return Err(CoordinatorError::NotAvailable);
-        }
-        self.create_offsets_topic().map_err(|error| {
-            tracing::error!(%error, "cannot create the offsets topic");
-            CoordinatorError::NotAvailable
-        })?;
         self.groups.shard_of(group).ok_or(CoordinatorError::NotAvailable)
     }
 

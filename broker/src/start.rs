@@ -37,7 +37,8 @@ pub(crate) async fn start(builder: BrokerBuilder) -> Result<Broker, StartError> 
     let config = builder.settings.config().clone();
     let endpoints = advertised(&config, &listeners)?;
     let addresses = listeners.iter().map(|(_, address)| *address).collect();
-    let opening = tokio::task::spawn_blocking(move || open(&builder, &place, endpoints));
+    let runtime = tokio::runtime::Handle::current();
+    let opening = tokio::task::spawn_blocking(move || open(&builder, &place, endpoints, runtime));
     let node = match opening.await {
         Ok(node) => Arc::new(node?),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
@@ -85,6 +86,12 @@ fn advertised(config: &BrokerConfig, listeners: &[(TcpListener, SocketAddr)]) ->
         }
         return Ok(endpoints);
     }
+    for (_, bound) in listeners.iter().filter(|(_, bound)| bound.ip().is_unspecified()) {
+        tracing::warn!(
+            %bound,
+            "clients are told to connect to the loopback address; set advertised.listeners for those on other hosts",
+        );
+    }
     let endpoint = |(_, bound): &(TcpListener, SocketAddr)| {
         // "All addresses" is none that a client could connect to. The loopback is right for clients on this host;
         // others need advertised.listeners.
@@ -99,7 +106,12 @@ fn advertised(config: &BrokerConfig, listeners: &[(TcpListener, SocketAddr)]) ->
 }
 
 /// Opens the data directory and all that is in it. Blocks on the disk.
-fn open(builder: &BrokerBuilder, place: &DataPlace, endpoints: Vec<Endpoint>) -> Result<Node, StartError> {
+fn open(
+    builder: &BrokerBuilder,
+    place: &DataPlace,
+    endpoints: Vec<Endpoint>,
+    runtime: tokio::runtime::Handle,
+) -> Result<Node, StartError> {
     let settings = builder.settings.clone();
     let config = settings.config().clone();
     let id = NodeId(config.node_id);
@@ -143,6 +155,7 @@ fn open(builder: &BrokerBuilder, place: &DataPlace, endpoints: Vec<Endpoint>) ->
         producer_ids: Mutex::default(),
         log_defaults: RwLock::new(Arc::new(log_defaults)),
         stopping: CancellationToken::new(),
+        runtime,
         tasks: TaskTracker::new(),
     };
     write_feature_level(&node)?;
@@ -182,16 +195,12 @@ fn open_topics(node: &Node) -> Result<(), StartError> {
     let mut progress = Progress::begin();
     for topic in image.topics() {
         let config = node.topic_config(&image, &topic.name);
-        for (index, partition) in &topic.partitions {
-            let topic_partition = TopicPartition::new(Arc::clone(&topic.name), *index);
-            node.storage.open_partition(
-                topic.id,
-                topic_partition,
-                partition.leader_epoch,
-                config.clone(),
-                Some(&mut progress),
-            )?;
-        }
+        let partitions: Vec<_> = topic
+            .partitions
+            .iter()
+            .map(|(index, partition)| (TopicPartition::new(Arc::clone(&topic.name), *index), partition.leader_epoch))
+            .collect();
+        node.storage.open_partitions(topic.id, &partitions, &config, Some(&mut progress))?;
     }
     progress.end();
     Ok(())

@@ -68,10 +68,11 @@ impl Node {
     fn open_partitions<E>(&self, image: &Image, topic: &str, from: usize) -> Result<(), TopicError<E>> {
         let Some(topic) = image.topic(topic) else { return Ok(()) };
         let config = self.topic_config(image, &topic.name);
-        for (index, partition) in topic.partitions.iter().skip(from) {
-            let topic_partition = TopicPartition::new(Arc::clone(&topic.name), *index);
-            self.storage.open_partition(topic.id, topic_partition, partition.leader_epoch, config.clone(), None)?;
-        }
+        let new = topic.partitions.iter().skip(from);
+        let new: Vec<_> = new
+            .map(|(index, partition)| (TopicPartition::new(Arc::clone(&topic.name), *index), partition.leader_epoch))
+            .collect();
+        self.storage.open_partitions(topic.id, &new, &config, None)?;
         Ok(())
     }
 

@@ -175,7 +175,13 @@ impl Fetch {
             Ok(read) if self.api_version < 10 && has_zstd(&read.records) => {
                 refused(index, ErrorCode::UnsupportedCompressionType)
             }
-            Ok(read) => PartitionData { records: Some(read.records), ..found },
+            Ok(read) => PartitionData {
+                high_watermark: read.high_watermark,
+                last_stable_offset: read.last_stable_offset,
+                log_start_offset: read.log_start_offset,
+                records: Some(read.records),
+                ..found
+            },
             Err(error) => refused(index, read_code(&error)),
         }
     }

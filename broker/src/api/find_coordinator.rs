@@ -1,22 +1,41 @@
 //! FindCoordinator (API key 10): who coordinates a group or a transactional id. A single node is its own coordinator
 //! of everything. v1: key types; v4: several keys (KIP-699); v6: share groups (KIP-932), which are not served.
 
+use std::sync::Arc;
+
 use riverrun_core::protocol::{
     ErrorCode,
     messages::{FindCoordinatorRequest, FindCoordinatorResponse, find_coordinator::Coordinator},
 };
 
 use super::group_error;
-use crate::{RequestContext, node::Node};
+use crate::{Reply, RequestContext, groups::CoordinatorError, node::Node};
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
-pub(super) fn handle(
-    node: &Node,
-    context: &RequestContext,
-    request: FindCoordinatorRequest,
-) -> FindCoordinatorResponse {
+pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: FindCoordinatorRequest) -> Reply {
+    if request.key_type != GROUP || node.groups.is_open() {
+        return Reply::now(answer(node, context, request));
+    }
+    // The topic that holds the groups is made when the first group is looked for; that takes the disk a while.
+    let (node, context) = (Arc::clone(node), context.clone());
+    let creator = Arc::clone(&node);
+    let creating = node.tasks.spawn_blocking_on(move || create_offsets_topic(&creator), &node.runtime);
+    Reply::later(async move {
+        // Whether it was made is seen by its shards.
+        let _ = creating.await;
+        answer(&node, &context, request)
+    })
+}
+
+fn create_offsets_topic(node: &Node) {
+    if let Err(error) = node.create_offsets_topic() {
+        tracing::error!(%error, "cannot create the offsets topic");
+    }
+}
+
+fn answer(node: &Node, context: &RequestContext, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
     if context.api_version >= 4 {
         let keys = request.coordinator_keys.into_iter();
         let coordinators = keys.map(|key| find(node, context, request.key_type, key)).collect();
@@ -29,8 +48,11 @@ pub(super) fn handle(
 
 fn find(node: &Node, context: &RequestContext, key_type: i8, key: String) -> Coordinator {
     let found = match key_type {
-        // The topic that holds the groups is created when the first group is looked for.
-        GROUP => node.group_shard(&key).map(drop).map_err(|error| (group_error(&error), error.to_string())),
+        GROUP if node.groups.is_open() => Ok(()),
+        GROUP => {
+            let error = CoordinatorError::NotAvailable;
+            Err((group_error(&error), error.to_string()))
+        }
         TRANSACTION => Ok(()),
         other => Err((ErrorCode::InvalidRequest, format!("there are no coordinators for keys of type {other}"))),
     };

@@ -100,7 +100,7 @@ pub(crate) fn handle(node: &Arc<Node>, context: &RequestContext, body: RequestBo
         RequestBody::Metadata(request) => metadata::handle(node, context, request),
         RequestBody::OffsetCommit(request) => offset_commit::handle(node, context, request),
         RequestBody::OffsetFetch(request) => offset_fetch::handle(node, context, request),
-        RequestBody::FindCoordinator(request) => Reply::now(find_coordinator::handle(node, context, request)),
+        RequestBody::FindCoordinator(request) => find_coordinator::handle(node, context, request),
         RequestBody::JoinGroup(request) => join_group::handle(node, context, request),
         RequestBody::Heartbeat(request) => Reply::now(heartbeat::handle(node, request)),
         RequestBody::LeaveGroup(request) => leave_group::handle(node, context, request),

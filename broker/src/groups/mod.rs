@@ -66,6 +66,11 @@ impl Groups {
         Arc::clone(&self.shards.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether there are shards.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.shards().is_empty()
+    }
+
     /// The shard of a group; none as long as the offsets topic does not exist.
     pub(crate) fn shard_of(&self, group: &str) -> Option<Arc<Shard>> {
         let shards = self.shards();

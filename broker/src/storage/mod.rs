@@ -37,6 +37,8 @@ pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
 
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
+/// Logs of a topic that are opened at a time.
+const OPENING_THREADS: usize = 8;
 /// How long an opening may take before it is told.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -97,7 +99,7 @@ pub(crate) struct Progress {
 }
 
 impl Storage {
-    /// Opens the metadata log and starts the threads. The topics follow, see [`Self::open_partition`].
+    /// Opens the metadata log and starts the threads. The topics follow, see [`Self::open_partitions`].
     pub(crate) fn open(
         place: Place,
         directory: Option<LogDirectory>,
@@ -168,33 +170,65 @@ impl Storage {
         self.topics.get(&topic_id).map(|partitions| partitions.clone()).unwrap_or_default()
     }
 
-    /// Opens or makes the log of a topic's next partition. Blocks on the disk.
-    pub(crate) fn open_partition(
+    /// Opens or makes the logs of a topic's next partitions, several at a time: a disk that syncs for many costs little
+    /// more than one that syncs for one. `progress` is that of the start; without it the partitions are new.
+    /// Blocks on the disk. On an error none is taken in.
+    pub(crate) fn open_partitions(
         &self,
         topic_id: Uuid,
-        topic_partition: TopicPartition,
-        leader_epoch: LeaderEpoch,
-        config: LogConfig,
+        partitions: &[(TopicPartition, LeaderEpoch)],
+        config: &LogConfig,
         progress: Option<&mut Progress>,
-    ) -> Result<Arc<Partition>, StorageOpenError> {
-        let offset_in = |points: &BTreeMap<TopicPartition, i64>| points.get(&topic_partition).copied().unwrap_or(0);
+    ) -> Result<(), StorageOpenError> {
         // The checkpoints are of the logs that were there at the start.
         let at_start = progress.is_some();
-        let options = LogOptions {
+        let chunk_len = partitions.len().div_ceil(OPENING_THREADS).max(1);
+        let open_chunk =
+            |chunk: &[(TopicPartition, LeaderEpoch)]| -> Result<Vec<(Log, LeaderEpoch)>, StorageOpenError> {
+                let open = |(topic_partition, epoch): &(TopicPartition, LeaderEpoch)| {
+                    let options = self.log_options(topic_id, topic_partition, config, at_start);
+                    Ok((open_log(&self.place, options)?, *epoch))
+                };
+                chunk.iter().map(open).collect()
+            };
+        let opened: Vec<Result<_, _>> = if partitions.len() == 1 {
+            vec![open_chunk(partitions)]
+        } else {
+            std::thread::scope(|scope| {
+                let threads: Vec<_> =
+                    partitions.chunks(chunk_len).map(|chunk| scope.spawn(move || open_chunk(chunk))).collect();
+                let joined = threads.into_iter().map(|thread| thread.join());
+                joined.map(|opened| opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            })
+        };
+        let mut logs = Vec::with_capacity(partitions.len());
+        for chunk in opened {
+            logs.extend(chunk?);
+        }
+        if let Some(progress) = progress {
+            logs.iter().for_each(|(log, _)| progress.opened(log));
+        }
+        let partition = |(log, epoch)| Arc::new(Partition::new(log, epoch, self.clock, Arc::clone(&self.flusher)));
+        self.topics.entry(topic_id).or_default().extend(logs.into_iter().map(partition));
+        Ok(())
+    }
+
+    fn log_options(
+        &self,
+        topic_id: Uuid,
+        topic_partition: &TopicPartition,
+        config: &LogConfig,
+        at_start: bool,
+    ) -> LogOptions {
+        let offset_in = |points: &BTreeMap<TopicPartition, i64>| points.get(topic_partition).copied().unwrap_or(0);
+        LogOptions {
             recovery_point: if at_start { offset_in(&self.recovery_points) } else { 0 },
             log_start_offset: if at_start { offset_in(&self.log_starts) } else { 0 },
             clean_shutdown: at_start && self.place.was_clean,
             topic_id,
-            config,
-            topic_partition,
-        };
-        let log = open_log(&self.place, options)?;
-        if let Some(progress) = progress {
-            progress.opened(&log);
+            config: config.clone(),
+            topic_partition: topic_partition.clone(),
         }
-        let partition = Arc::new(Partition::new(log, leader_epoch, self.clock, Arc::clone(&self.flusher)));
-        self.topics.entry(topic_id).or_default().push(Arc::clone(&partition));
-        Ok(partition)
     }
 
     /// Lets go of a topic: nobody is served from it any more, and its folders are removed in the background.
