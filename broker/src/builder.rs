@@ -7,6 +7,9 @@ use crate::{
     config::{Accepted, ConfigError, Settings, parse_properties},
 };
 
+/// How long an empty group waits for more members after the first.
+const FIRST_REBALANCE_DELAY: &str = "group.initial.rebalance.delay.ms";
+
 /// Where the data is to lie.
 #[derive(Debug, Clone)]
 pub(crate) enum DataPlace {
@@ -44,8 +47,16 @@ impl BrokerBuilder {
     }
 
     /// Keeps everything in memory: for tests and caches. All is gone when the broker stops.
+    ///
+    /// Kafka's wait for further members before a group's first rebalance is for many that start at once, and costs a test
+    /// three seconds: here it is 0, unless `group.initial.rebalance.delay.ms` is set.
     pub fn in_memory(mut self) -> Self {
         self.place = Some(DataPlace::Memory);
+        if self.settings.given(FIRST_REBALANCE_DELAY).is_none()
+            && let Err(error) = self.settings.set(FIRST_REBALANCE_DELAY, "0")
+        {
+            self.warnings.push(error.to_string());
+        }
         self
     }
 
@@ -131,5 +142,22 @@ impl BrokerBuilder {
             [folder] => Ok(DataPlace::Folder(folder.into())),
             several => Err(StartError::SeveralDataDirectories { count: several.len() }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delay(builder: &BrokerBuilder) -> i32 {
+        builder.settings.config().group_initial_rebalance_delay_ms
+    }
+
+    #[test]
+    fn groups_of_a_broker_in_memory_form_at_once_unless_told_otherwise() {
+        assert_eq!(delay(&Broker::builder().data_dir("d")), 3_000);
+        assert_eq!(delay(&Broker::builder().in_memory()), 0);
+        assert_eq!(delay(&Broker::builder().in_memory().set(FIRST_REBALANCE_DELAY, "7").unwrap()), 7);
+        assert_eq!(delay(&Broker::builder().set(FIRST_REBALANCE_DELAY, "7").unwrap().in_memory()), 7);
     }
 }
