@@ -55,12 +55,17 @@ async fn main() -> anyhow::Result<()> {
             Properties::connector("ships", "line-feed")
                 .set("address", server.local_addr()?)
                 .set("topic", "positions")
-                .set("value.converter", "string"),
+                .set("value.converter", "string")
+                .set("restart.delay.ms", 100),
         )
         .start()?;
 
+    // The server hangs up after two lines, and sends the third to whoever connects again.
     let (mut connection, _) = server.accept().await?;
-    connection.write_all(b"Pequod 41.28N 70.10W\nRachel 35.01N 155.40E\nPequod 0.02N 161.55W\n").await?;
+    connection.write_all(b"Pequod 41.28N 70.10W\nRachel 35.01N 155.40E\n").await?;
+    drop(connection);
+    let (mut connection, _) = server.accept().await?;
+    connection.write_all(b"Pequod 0.02N 161.55W\n").await?;
 
     let mut consumer = broker.client().consumer().auto_offset_reset(AutoOffsetReset::Earliest).build()?;
     consumer.assign(&[TopicPartition::new("positions", 0)]);
@@ -70,7 +75,8 @@ async fn main() -> anyhow::Result<()> {
     }
     assert_eq!(records[2].value.as_deref(), Some(&b"Pequod 0.02N 161.55W"[..]));
 
-    assert_eq!(worker.stop().await[0].tasks[0].records, 3);
+    let task = &worker.stop().await[0].tasks[0];
+    assert_eq!((task.records, task.restarts), (3, 1));
     broker.shutdown().await?;
     Ok(())
 }

@@ -48,10 +48,9 @@ impl<C: Cluster> SourceRun<C> {
         let mut work = Work::new(self);
         let result = work.run_loop(task.as_mut()).await;
         let deadline = work.run.setup.worker.offset_flush_timeout;
-        if result.is_ok() {
-            // What is on its way gets some time to arrive; what does not is read again next time.
-            let _ = timeout(work.run.setup.worker.graceful_timeout, work.settle()).await;
-        }
+        // What is on its way gets some time to arrive, after a failure too: a source without positions cannot give it
+        // again. What does not arrive is read again next time, by a source that can.
+        let _ = timeout(work.run.setup.worker.graceful_timeout, work.settle()).await;
         for partition in task.finished() {
             work.submitted.finish(partition);
         }

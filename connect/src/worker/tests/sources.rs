@@ -99,6 +99,19 @@ async fn a_failed_task_says_why_and_starts_again_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_when_a_task_fails_may_still_arrive() {
+    let bench = Bench::new();
+    bench.memory.hold("out");
+    let well = start(&bench, "on-its-way", &[]);
+    well.fill(Draw::Values(vec!["a"]));
+    well.fill(Draw::Fatal);
+    soon(bench.memory.until(|memory| memory.values("out").len() == 1)).await;
+    bench.memory.release();
+    let running = bench.wait_for("on-its-way", |task| task.restarts == 1 && task.state == State::Running).await;
+    assert_eq!((running.records, well.started_at()), (1, vec![None, Some(1)]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn too_many_failures_in_a_row_end_it() {
     let bench = Bench::new();
     let well = start(&bench, "gives-up", &[("restart.attempts.max", "2")]);
