@@ -1,10 +1,11 @@
-//! Developer tasks: `cargo xtask ci | tidy | examples | schema-check | interop`. Each stands in a file of its own;
-//! this one only dispatches.
+//! Developer tasks: `cargo xtask ci | tidy | docs | examples | schema-check | interop`. Each stands in a file of its
+//! own; this one only dispatches.
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod ci;
+mod docs;
 mod examples;
 mod interop;
 mod schema_check;
@@ -23,6 +24,8 @@ enum Task {
     Ci,
     /// Checks what a reader cannot see at a glance: workspace edges, a header on every file, no commented-out code
     Tidy,
+    /// Writes the generated pages, and checks that what README quotes still stands in the source
+    Docs(docs::Args),
     /// Runs every example and fails if one of them fails or does not end
     Examples(examples::Args),
     /// Compares every message with Kafka's own definition of it
@@ -35,6 +38,7 @@ fn main() -> Result<()> {
     match Args::parse().task {
         Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
+        Task::Docs(args) => docs::run(&args),
         Task::Examples(args) => examples::run(&args),
         Task::SchemaCheck(args) => schema_check::run(&args),
         Task::Interop(args) => interop::run(&args),
