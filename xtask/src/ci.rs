@@ -17,6 +17,8 @@ pub(crate) fn run() -> Result<()> {
     for (name, arguments) in STEPS {
         step(name, Command::new("cargo").args(*arguments))?;
     }
+    println!("== examples");
+    crate::examples::run(&crate::examples::Args::default())?;
     step(
         "documentation",
         Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),

@@ -27,7 +27,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Lines of a file, so that it is read in one go.
 const LINES_MAX: usize = 100;
 
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub(crate) struct Args {
     /// Runs only these
     names: Vec<String>,
