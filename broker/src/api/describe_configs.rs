@@ -109,7 +109,8 @@ pub(super) fn topic_rows(
                 all.push(synonym(entry.name, value.clone(), DYNAMIC_TOPIC));
             }
             match broker_synonym(entry.name) {
-                Some(broker) => all.extend(broker_values(node, broker)),
+                // A broker setting that is not set is no synonym, only its place in the order.
+                Some(broker) => all.extend(broker_values(node, broker).into_iter().filter(|v| v.value.is_some())),
                 None => all.push(synonym(entry.name, fixed.value, DEFAULT)),
             }
             // Where several broker settings make one default, its value is the effective one.

@@ -6,6 +6,8 @@
 mod flusher;
 mod housekeeping;
 mod partition;
+#[cfg(test)]
+mod tests;
 mod waiters;
 
 use std::{

@@ -1,0 +1,87 @@
+//! The data directory on a disk that fails: what was acknowledged, and what is said afterwards.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use riverrun_core::{
+    LeaderEpoch, TopicPartition, Uuid,
+    log::{AppendError, Fault, LogConfig, SimulatedVfs, Vfs},
+    record::{BatchBuilder, BatchOptions},
+};
+
+use super::{Acks, LogOffline, Partition, Place, ProduceError, ReadIsolation, Storage};
+use crate::clock::Clock;
+
+const TOPIC: Uuid = Uuid([7; 16]);
+
+fn storage(vfs: &SimulatedVfs) -> Arc<Storage> {
+    vfs.create_dir_all("/data".as_ref()).unwrap();
+    let place =
+        Place { vfs: Arc::new(vfs.clone()), root: "/data".into(), directory_id: Uuid([1; 16]), was_clean: false };
+    let hour = Duration::from_secs(3600);
+    let storage = Storage::open(place, None, LogConfig::default(), hour, Clock::start()).unwrap();
+    let partitions: Vec<_> = (0..2).map(|index| (TopicPartition::new("t", index), LeaderEpoch(0))).collect();
+    storage.open_partitions(TOPIC, &partitions, &LogConfig::default(), None).unwrap();
+    storage
+}
+
+fn partition(storage: &Storage, index: i32) -> Arc<Partition> {
+    storage.partition(TOPIC, index).unwrap()
+}
+
+fn batch() -> Bytes {
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    builder.append(-1, None, Some(b"value"), []).unwrap();
+    builder.build().unwrap()
+}
+
+#[tokio::test]
+async fn acknowledged_records_are_durable_and_visible() {
+    let vfs = SimulatedVfs::new();
+    let storage = storage(&vfs);
+    let partition = partition(&storage, 0);
+    for end in 1..=3 {
+        let appended = partition.produce(batch(), Acks::All).unwrap();
+        partition.committed(appended.last_offset + 1).await.unwrap();
+        let offsets = partition.offsets();
+        assert_eq!((offsets.high_watermark, offsets.log_end), (end, end));
+    }
+    storage.close().unwrap();
+    assert!(matches!(partition.produce(batch(), Acks::All), Err(ProduceError::Gone)));
+}
+
+#[tokio::test]
+async fn a_failed_sync_takes_the_whole_directory_offline() {
+    let vfs = SimulatedVfs::new();
+    let storage = storage(&vfs);
+    let (first, second) = (partition(&storage, 0), partition(&storage, 1));
+    let appended = first.produce(batch(), Acks::All).unwrap();
+    first.committed(appended.last_offset + 1).await.unwrap();
+
+    vfs.inject(Fault::Sync(0));
+    let appended = first.produce(batch(), Acks::All).unwrap();
+    assert_eq!(first.committed(appended.last_offset + 1).await, Err(LogOffline), "never acknowledged");
+    for partition in [&first, &second] {
+        let refused = partition.produce(batch(), Acks::Leader).unwrap_err();
+        assert!(matches!(refused, ProduceError::Append(AppendError::Offline { .. })), "{refused}");
+    }
+    // What was committed is still served, and nothing more.
+    let read = first.read(0, 1 << 20, true, ReadIsolation::HighWatermark).unwrap();
+    assert_eq!((read.high_watermark, read.records.is_empty()), (1, false));
+    assert!(storage.close().is_err(), "not marked as closed cleanly");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_recovers() {
+    let vfs = SimulatedVfs::new();
+    let storage = storage(&vfs);
+    let partition = partition(&storage, 0);
+    vfs.inject(Fault::Capacity(0));
+    let refused = partition.produce(batch(), Acks::All).unwrap_err();
+    assert!(matches!(refused, ProduceError::Append(AppendError::Io { .. })), "{refused}");
+    vfs.inject(Fault::Capacity(u64::MAX));
+    let appended = partition.produce(batch(), Acks::All).unwrap();
+    assert_eq!(appended.base_offset, 0, "nothing of the refused batch is in the log");
+    partition.committed(1).await.unwrap();
+    storage.close().unwrap();
+}
