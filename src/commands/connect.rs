@@ -19,7 +19,7 @@ pub(crate) struct Args {
 
 /// Runs the connectors until the process is told to end.
 pub(crate) async fn run(args: Args) -> Result<()> {
-    let files = args.files.iter().map(|path| ConfigFile::load(path)).collect::<Result<Vec<_>, _>>()?;
+    let files = args.files.iter().map(ConfigFile::load).collect::<Result<Vec<_>, _>>()?;
     let client = args.cluster.client().await?;
     let mut builder = Worker::builder(client);
     for file in files {
