@@ -6,7 +6,7 @@ use bytes::Bytes;
 use common::{RawPeer, batch, builder, fetch_request, produce_request};
 use riverrun_broker::Broker;
 use riverrun_core::protocol::{
-    ApiKey, ErrorCode, RequestBody, decode_response,
+    ApiKey, ErrorCode, RequestBody, decode_response, encode_request,
     messages::{
         ApiVersionsRequest, CreateTopicsRequest, FetchRequest, MetadataRequest, ProduceRequest,
         create_topics::CreatableTopic,
@@ -180,5 +180,47 @@ async fn caps_and_limits_hold() {
     let large = Bytes::from(vec![b'x'; 2_000]);
     first.request(9, 2, produce_request("t", large, -1)).await;
     assert_eq!(first.frame().await, None, "above socket.request.max.bytes");
+    broker.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_are_not_taken_stop_what_stands_behind_them() {
+    const FETCHES: i32 = 60;
+    let (broker, mut peer) = broker_with_topic().await;
+    let large = "x".repeat(1_000_000);
+    peer.request(9, 1, produce_request("t", batch(&[&large]), -1)).await;
+    assert_eq!(common::single(peer.response::<ProduceRequest>(9).await.1).error_code, 0);
+    // More than the buffers of the sockets take: were all of them handled at once, all of them would lie in memory.
+    let mut slow = RawPeer::connect(broker.addresses()[0]).await;
+    let pipeline = (1..=FETCHES).flat_map(|correlation| {
+        let frame = encode_request(&fetch_request("t", 0, 60_000).into(), 12, correlation, None).unwrap();
+        frame.to_bytes()
+    });
+    slow.send(&pipeline.collect::<Vec<u8>>()).await;
+    assert_eq!(slow.response::<FetchRequest>(12).await.0, 1);
+    peer.request(9, 2, produce_request("t", batch(&["later"]), -1)).await;
+    assert_eq!(common::single(peer.response::<ProduceRequest>(9).await.1).error_code, 0);
+    let mut last = Vec::new();
+    for correlation in 2..=FETCHES {
+        let (answered, mut fetched) = slow.response::<FetchRequest>(12).await;
+        assert_eq!(answered, correlation);
+        last = common::values(fetched.responses.remove(0).partitions.remove(0).records);
+    }
+    assert_eq!(last.last().map(String::as_str), Some("later"), "the last fetch was handled before its turn");
+    broker.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_goes_on_in_small_steps_when_there_is_no_memory_for_more() {
+    let builder = builder().in_memory().set("riverrun.responses.max.bytes", "0").unwrap();
+    let broker = builder.start().await.unwrap();
+    let peer = common::Peer::connect(&broker, common::Way::Tcp).await;
+    peer.create_topic("t", 1).await;
+    for value in ["a", "b"] {
+        assert_eq!(peer.produce("t", batch(&[value])).await.error_code, 0);
+    }
+    for (offset, value) in [(0, "a"), (1, "b")] {
+        assert_eq!(common::values(peer.fetch("t", offset, 60_000).await.records), [value]);
+    }
     broker.shutdown().await.unwrap();
 }

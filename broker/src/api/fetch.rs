@@ -75,6 +75,7 @@ struct Fetch {
     max_bytes: usize,
     isolation: ReadIsolation,
     topics: Vec<Topic>,
+    node: Arc<Node>,
 }
 
 struct Topic {
@@ -91,7 +92,7 @@ struct Read {
 }
 
 impl Fetch {
-    fn new(node: &Node, context: &RequestContext, request: FetchRequest) -> Self {
+    fn new(node: &Arc<Node>, context: &RequestContext, request: FetchRequest) -> Self {
         let by_id = context.api_version >= 13;
         let image = node.image();
         let topics = request.topics.into_iter().map(|topic| {
@@ -121,6 +122,7 @@ impl Fetch {
                 ReadIsolation::HighWatermark
             },
             topics: topics.collect(),
+            node: Arc::clone(node),
         }
     }
 
@@ -129,6 +131,9 @@ impl Fetch {
     }
 
     fn read(&self) -> Read {
+        // Clients that do not take what they asked for must not fill the memory; the others go on, in smaller steps.
+        let unsent_max = usize::try_from(self.node.start_config.riverrun_responses_max_bytes).unwrap_or(0);
+        let max_bytes = self.max_bytes.min(unsent_max.saturating_sub(self.node.connections.unsent_bytes()));
         let mut bytes = 0;
         let mut complete = false;
         let mut responses = Vec::with_capacity(self.topics.len());
@@ -136,7 +141,7 @@ impl Fetch {
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for (wanted, partition) in &topic.partitions {
                 let data = match partition {
-                    Ok(partition) => self.read_partition(partition, wanted, bytes),
+                    Ok(partition) => self.read_partition(partition, wanted, max_bytes, bytes),
                     Err(code) => refused(wanted.partition, *code),
                 };
                 bytes += data.records.as_ref().map_or(0, Bytes::len);
@@ -145,11 +150,17 @@ impl Fetch {
             }
             responses.push(FetchableTopicResponse { topic: topic.name.clone(), topic_id: topic.id, partitions });
         }
-        complete |= bytes >= self.min_bytes || self.topics.is_empty();
+        complete |= bytes >= self.min_bytes.min(max_bytes.max(1)) || self.topics.is_empty();
         Read { message: FetchResponse { responses, ..Default::default() }, bytes, complete }
     }
 
-    fn read_partition(&self, partition: &Partition, wanted: &FetchPartition, bytes_before: usize) -> PartitionData {
+    fn read_partition(
+        &self,
+        partition: &Partition,
+        wanted: &FetchPartition,
+        response_max_bytes: usize,
+        bytes_before: usize,
+    ) -> PartitionData {
         let index = wanted.partition;
         if let Err(code) = check_leader_epoch(partition, wanted.current_leader_epoch) {
             return refused(index, code);
@@ -168,7 +179,7 @@ impl Fetch {
         if let Some(diverging) = diverging_epoch(partition, wanted) {
             return PartitionData { diverging_epoch: diverging, ..found };
         }
-        let left = self.max_bytes.saturating_sub(bytes_before);
+        let left = response_max_bytes.saturating_sub(bytes_before);
         let max_bytes = usize::try_from(wanted.partition_max_bytes).unwrap_or(0).min(left);
         // The first records of a response come whatever their size, or a large batch would stop its readers for ever.
         match partition.read(wanted.fetch_offset, max_bytes, bytes_before == 0, self.isolation) {

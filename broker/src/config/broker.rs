@@ -178,11 +178,13 @@ settings! {
     riverrun_connection_inflight_max: i32 = 100, "riverrun.connection.inflight.max", at_least(1), Low, ReadOnly,
         "Requests of one connection that may be under way; then nothing more is read from it until one is answered.";
     riverrun_connection_inflight_max_bytes: i32 = 67_108_864, "riverrun.connection.inflight.max.bytes", at_least(1), Low, ReadOnly,
-        "Bytes of requests and responses that one connection may hold; then nothing more is read from it.";
+        "Bytes of requests that one connection may have under way; then nothing more is read from it.";
     riverrun_durability: Durability = Durability::Fsync, "riverrun.durability", any, High, ReadOnly,
         "When acks=all is answered: `fsync` after an fdatasync that all waiting appends share, `os` after the write.";
     riverrun_request_max_decoded_bytes: i32 = 67_108_864, "riverrun.request.max.decoded.bytes", at_least(1024), Low, ReadOnly,
         "Memory one request may take when decoded, record bytes not counted.";
+    riverrun_responses_max_bytes: i32 = 268_435_456, "riverrun.responses.max.bytes", at_least(0), Low, ReadOnly,
+        "Record bytes that wait to be sent, over all connections; above it a fetch gets one batch, whatever it asks for.";
     socket_listen_backlog_size: i32 = 50, "socket.listen.backlog.size", at_least(1), Medium, ReadOnly,
         "Connections the system queues before they are accepted.";
     socket_request_max_bytes: i32 = 104_857_600, "socket.request.max.bytes", at_least(1), Medium, ReadOnly,

@@ -5,7 +5,8 @@
 //! ```
 //! Handling begins in the order of arrival and does not wait for earlier answers; only the oldest answer is awaited,
 //! since responses leave in request order (see [`Reply`]). Nothing is read while the queue is full or a write is
-//! blocked: a client that does not take its answers is not served further. Everything that is wrong with a connection
+//! blocked, and nothing is handled while enough record bytes wait to be written: a client that does not take its
+//! answers is not served further, and holds the memory of one response. Everything that is wrong with a connection
 //! ends that connection, with one log line.
 
 use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ use tokio::{
 };
 
 use super::{
+    Unsent,
     frame_buffer::{FrameBuffer, FrameTooLarge},
     out_buffer::OutBuffer,
 };
@@ -73,8 +75,37 @@ struct Pending {
 }
 
 enum Answer {
-    Ready(ResponseBody),
+    Ready(Ready),
     Waiting(BoxFuture<'static, ResponseBody>),
+}
+
+/// A response, and how many record bytes it holds.
+struct Ready {
+    body: ResponseBody,
+    record_bytes: usize,
+}
+
+impl From<ResponseBody> for Ready {
+    fn from(body: ResponseBody) -> Self {
+        let record_bytes = match &body {
+            ResponseBody::Fetch(fetch) => {
+                let partitions = fetch.responses.iter().flat_map(|topic| &topic.partitions);
+                partitions.filter_map(|partition| partition.records.as_ref()).map(Bytes::len).sum()
+            }
+            _ => 0,
+        };
+        Self { body, record_bytes }
+    }
+}
+
+/// Requests whose responses have not been written, in their order.
+#[derive(Default)]
+struct Queue {
+    pending: VecDeque<Pending>,
+    /// What the requests hold in memory.
+    request_bytes: usize,
+    /// What the responses that are there hold.
+    record_bytes: usize,
 }
 
 struct Connection {
@@ -82,9 +113,9 @@ struct Connection {
     origin: Origin,
     client_host: String,
     input: FrameBuffer,
-    queue: VecDeque<Pending>,
-    queued_bytes: usize,
+    queue: Queue,
     output: OutBuffer,
+    unsent: Unsent,
 }
 
 /// Serves one connection until it ends, and logs why if it was not the client's wish.
@@ -112,12 +143,12 @@ impl Connection {
     fn new(node: Arc<Node>, origin: Origin) -> Self {
         let limit = usize::try_from(node.start_config.socket_request_max_bytes).unwrap_or(usize::MAX);
         Self {
+            unsent: Unsent::new(Arc::clone(&node)),
             node,
             origin,
             client_host: format!("/{}", origin.peer.ip()),
             input: FrameBuffer::new(limit),
-            queue: VecDeque::new(),
-            queued_bytes: 0,
+            queue: Queue::default(),
             output: OutBuffer::default(),
         }
     }
@@ -128,15 +159,16 @@ impl Connection {
         loop {
             self.handle_frames()?;
             self.encode_ready()?;
+            self.unsent.set(self.output.remaining() + self.queue.record_bytes);
             if self.output.has_remaining() {
                 write(&mut stream, &mut self.output, idle).await?;
                 continue;
             }
-            if node.stopping.is_cancelled() && self.queue.is_empty() {
+            if node.stopping.is_cancelled() && self.queue.pending.is_empty() {
                 return Err(Ended::ShutDown);
             }
             let reads = self.may_read() && !node.stopping.is_cancelled();
-            let waits_for_client = self.queue.is_empty();
+            let waits_for_client = self.queue.pending.is_empty();
             tokio::select! {
                 read = stream.read_buf(self.input.space()), if reads => {
                     if read? == 0 {
@@ -144,7 +176,7 @@ impl Connection {
                         return Err(if self.input.is_mid_frame() { Ended::MidFrame } else { Ended::ByClient });
                     }
                 }
-                () = front_ready(&mut self.queue), if !waits_for_client => {}
+                () = self.queue.front_ready(), if !waits_for_client => {}
                 () = node.stopping.cancelled(), if !node.stopping.is_cancelled() => {}
                 () = sleep(idle), if waits_for_client => {
                     return Err(Ended::Idle(idle.unwrap_or_default()));
@@ -158,7 +190,9 @@ impl Connection {
         let config = &self.node.start_config;
         let count_max = usize::try_from(config.riverrun_connection_inflight_max).unwrap_or(1);
         let bytes_max = usize::try_from(config.riverrun_connection_inflight_max_bytes).unwrap_or(1);
-        self.queue.len() < count_max && self.queued_bytes < bytes_max
+        let queue = &self.queue;
+        let unsent = queue.record_bytes + self.output.remaining();
+        queue.pending.len() < count_max && queue.request_bytes < bytes_max && unsent < GATHER_BYTES
     }
 
     /// Handles the frames that have arrived whole, as far as the connection's budget goes.
@@ -182,7 +216,7 @@ impl Connection {
                 let header =
                     RequestHeader { api_key: ApiKey::ApiVersions, api_version: 0, correlation_id, client_id: None };
                 let response = api::api_versions::unsupported_version();
-                self.enqueue(header, frame.len(), Answer::Ready(response.into()));
+                self.queue.push(header, frame.len(), Answer::Ready(ResponseBody::from(response).into()));
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
@@ -206,27 +240,18 @@ impl Connection {
         );
         let reply = span.in_scope(|| api::handle(&self.node, &context, body));
         match reply {
-            Reply::Now(response) => self.enqueue(header, frame.len(), Answer::Ready(response)),
-            Reply::Later(response) => self.enqueue(header, frame.len(), Answer::Waiting(response)),
+            Reply::Now(response) => self.queue.push(header, frame.len(), Answer::Ready(response.into())),
+            Reply::Later(response) => self.queue.push(header, frame.len(), Answer::Waiting(response)),
             Reply::Never => {}
             Reply::Close => return Err(Ended::FailedUnanswered(header.api_key)),
         }
         Ok(())
     }
 
-    fn enqueue(&mut self, header: RequestHeader, frame_bytes: usize, response: Answer) {
-        self.queued_bytes += frame_bytes;
-        self.queue.push_back(Pending { header, frame_bytes, response });
-    }
-
     /// Encodes the answers at the front of the queue that are there, up to a good write's worth.
     fn encode_ready(&mut self) -> Result<(), Ended> {
         while self.output.remaining() < GATHER_BYTES {
-            let Some(Pending { response: Answer::Ready(_), .. }) = self.queue.front() else { break };
-            let Some(Pending { header, frame_bytes, response: Answer::Ready(body) }) = self.queue.pop_front() else {
-                break;
-            };
-            self.queued_bytes -= frame_bytes;
+            let Some((header, body)) = self.queue.pop_ready() else { break };
             let RequestHeader { api_key, api_version, correlation_id, .. } = header;
             let frame = encode_response(&body, api_version, correlation_id).map_err(|source| Ended::Encode {
                 api_key,
@@ -239,19 +264,50 @@ impl Connection {
     }
 }
 
-/// Waits until the answer at the front is there; more of those behind it may be ready too.
-/// Cancel-safe: the future stays in the queue.
-async fn front_ready(queue: &mut VecDeque<Pending>) {
-    let Some(front) = queue.front_mut() else { return };
-    if let Answer::Waiting(response) = &mut front.response {
-        let response = response.await;
-        front.response = Answer::Ready(response);
+impl Queue {
+    fn push(&mut self, header: RequestHeader, frame_bytes: usize, response: Answer) {
+        self.request_bytes += frame_bytes;
+        if let Answer::Ready(ready) = &response {
+            self.record_bytes += ready.record_bytes;
+        }
+        self.pending.push_back(Pending { header, frame_bytes, response });
     }
-    for pending in queue.iter_mut().skip(1) {
-        let Answer::Waiting(response) = &mut pending.response else { continue };
-        match futures::FutureExt::now_or_never(response) {
-            Some(response) => pending.response = Answer::Ready(response),
-            None => break,
+
+    /// Takes the answer at the front, if it is there.
+    fn pop_ready(&mut self) -> Option<(RequestHeader, ResponseBody)> {
+        let Pending { header, frame_bytes, response } = self.pending.pop_front()?;
+        match response {
+            Answer::Ready(Ready { body, record_bytes }) => {
+                self.request_bytes -= frame_bytes;
+                self.record_bytes -= record_bytes;
+                Some((header, body))
+            }
+            waiting @ Answer::Waiting(_) => {
+                self.pending.push_front(Pending { header, frame_bytes, response: waiting });
+                None
+            }
+        }
+    }
+
+    /// Waits until the answer at the front is there; more of those behind it may be ready too.
+    /// Cancel-safe: the future stays in the queue.
+    async fn front_ready(&mut self) {
+        let mut answers = self.pending.iter_mut().map(|pending| &mut pending.response);
+        let Some(front) = answers.next() else { return };
+        if let Answer::Waiting(response) = front {
+            let ready = Ready::from(response.await);
+            self.record_bytes += ready.record_bytes;
+            *front = Answer::Ready(ready);
+        }
+        for answer in answers {
+            let Answer::Waiting(response) = answer else { continue };
+            if self.record_bytes >= GATHER_BYTES {
+                break;
+            }
+            let Some(response) = futures::FutureExt::now_or_never(response) else { break };
+            let ready = Ready::from(response);
+            self.record_bytes += ready.record_bytes;
+            *answer = Answer::Ready(ready);
         }
     }
 }

@@ -9,10 +9,24 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// A frame whose length prefix is no length, or more than is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("frame of {size} bytes; socket.request.max.bytes allows {limit}")]
+#[error("frame of {size} bytes; socket.request.max.bytes allows {limit}{}", self.guess())]
 pub(super) struct FrameTooLarge {
     pub(super) size: i64,
     pub(super) limit: usize,
+}
+
+impl FrameTooLarge {
+    /// What the peer seems to speak instead, if the length is the beginning of something well known.
+    fn guess(&self) -> &'static str {
+        let Ok(size) = u32::try_from(self.size) else { return "" };
+        match &size.to_be_bytes() {
+            b"GET " | b"HEAD" | b"POST" | b"PUT " | b"OPTI" => {
+                " (this looks like HTTP; Kafka's protocol is spoken here)"
+            }
+            [0x16, 0x03, ..] => " (this looks like TLS; the listener is PLAINTEXT: set security.protocol=PLAINTEXT)",
+            _ => "",
+        }
+    }
 }
 
 /// Bytes received and not handled yet.
@@ -74,6 +88,18 @@ mod tests {
         assert!(buffer.is_mid_frame());
         buffer.space().extend_from_slice(&[0, 11]);
         assert_eq!(buffer.next_frame(), Err(FrameTooLarge { size: 11, limit: 10 }));
+    }
+
+    #[test]
+    fn other_protocols_are_recognised() {
+        let said = |begin: &[u8]| {
+            let mut buffer = FrameBuffer::new(10);
+            buffer.space().extend_from_slice(begin);
+            buffer.next_frame().unwrap_err().to_string()
+        };
+        assert!(said(b"GET / HTTP/1.1").contains("HTTP"));
+        assert!(said(&[0x16, 3, 1, 2, 0]).contains("TLS"));
+        assert!(!said(&[0x7f, 3, 1, 2]).contains("looks like"));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) struct OpenConnections {
     next_id: AtomicU64,
     all: AtomicUsize,
     by_ip: DashMap<IpAddr, usize>,
+    /// Record bytes in responses that are not sent yet.
+    unsent: AtomicUsize,
 }
 
 /// One counted connection; ends the count when dropped.
@@ -38,6 +40,11 @@ impl OpenConnections {
     /// A number no other connection of this run has.
     pub(crate) fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Record bytes in responses that are not sent yet, over all connections.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.unsent.load(Ordering::Relaxed)
     }
 }
 
@@ -76,6 +83,35 @@ impl Drop for Counted {
         if left == 0 {
             open.by_ip.remove_if(&self.ip, |_, count| *count == 0);
         }
+    }
+}
+
+/// One connection's share of the unsent bytes; ends when dropped.
+#[derive(Debug)]
+struct Unsent {
+    node: Arc<Node>,
+    bytes: usize,
+}
+
+impl Unsent {
+    fn new(node: Arc<Node>) -> Self {
+        Self { node, bytes: 0 }
+    }
+
+    fn set(&mut self, bytes: usize) {
+        let all = &self.node.connections.unsent;
+        if bytes >= self.bytes {
+            all.fetch_add(bytes - self.bytes, Ordering::Relaxed);
+        } else {
+            all.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 
