@@ -203,6 +203,8 @@ fn open_topics(node: &Node) -> Result<(), StartError> {
         node.storage.open_partitions(topic.id, &partitions, &config, Some(&mut progress))?;
     }
     progress.end();
+    // What is gone since they were written, a topic or a folder that was moved away, must not be missed the next time.
+    node.storage.write_checkpoints().map_err(|error| StartError::DataDirectory { problem: error.to_string() })?;
     Ok(())
 }
 

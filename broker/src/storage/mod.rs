@@ -236,8 +236,12 @@ impl Storage {
     /// Lets go of a topic: nobody is served from it any more, and its folders are removed in the background.
     pub(crate) fn remove_topic(&self, topic_id: Uuid) {
         let Some((_, partitions)) = self.topics.remove(&topic_id) else { return };
+        partitions.iter().for_each(|partition| partition.retire());
+        // Checkpoints go by name: left behind, they would be held against a topic that is made anew.
+        if let Err(error) = self.write_checkpoints() {
+            tracing::error!(%error, "cannot take a deleted topic out of the checkpoints");
+        }
         for partition in partitions {
-            partition.retire();
             let folder = self.place.root.join(partition.topic_partition().to_string());
             // Kafka's form. Renamed at once, so that a topic of the same name can be made anew.
             let doomed = self.place.root.join(format!("{}.{topic_id}-delete", partition.topic_partition()));
@@ -284,7 +288,8 @@ impl Storage {
         all
     }
 
-    fn write_checkpoints(&self) -> Result<(), CheckpointError> {
+    /// Writes how far each log is durable, and where it starts.
+    pub(crate) fn write_checkpoints(&self) -> Result<(), CheckpointError> {
         let _one_at_a_time = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut recovery_points = BTreeMap::new();
         let mut log_starts = BTreeMap::new();

@@ -9,20 +9,24 @@ use riverrun_core::{
     record::{BatchBuilder, BatchOptions},
 };
 
-use super::{Acks, LogOffline, Partition, Place, ProduceError, ReadIsolation, Storage};
+use super::{Acks, LogOffline, Partition, Place, ProduceError, Progress, ReadIsolation, Storage};
 use crate::clock::Clock;
 
 const TOPIC: Uuid = Uuid([7; 16]);
 
 fn storage(vfs: &SimulatedVfs) -> Arc<Storage> {
+    let storage = without_topics(vfs);
+    let partitions: Vec<_> = (0..2).map(|index| (TopicPartition::new("t", index), LeaderEpoch(0))).collect();
+    storage.open_partitions(TOPIC, &partitions, &LogConfig::default(), None).unwrap();
+    storage
+}
+
+fn without_topics(vfs: &SimulatedVfs) -> Arc<Storage> {
     vfs.create_dir_all("/data".as_ref()).unwrap();
     let place =
         Place { vfs: Arc::new(vfs.clone()), root: "/data".into(), directory_id: Uuid([1; 16]), was_clean: false };
     let hour = Duration::from_secs(3600);
-    let storage = Storage::open(place, None, LogConfig::default(), hour, Clock::start()).unwrap();
-    let partitions: Vec<_> = (0..2).map(|index| (TopicPartition::new("t", index), LeaderEpoch(0))).collect();
-    storage.open_partitions(TOPIC, &partitions, &LogConfig::default(), None).unwrap();
-    storage
+    Storage::open(place, None, LogConfig::default(), hour, Clock::start()).unwrap()
 }
 
 fn partition(storage: &Storage, index: i32) -> Arc<Partition> {
@@ -84,4 +88,30 @@ async fn a_full_disk_refuses_and_recovers() {
     assert_eq!(appended.base_offset, 0, "nothing of the refused batch is in the log");
     partition.committed(1).await.unwrap();
     storage.close().unwrap();
+}
+
+#[tokio::test]
+async fn a_topic_made_anew_inherits_no_checkpoint() {
+    let vfs = SimulatedVfs::new();
+    let storage = storage(&vfs);
+    let old = partition(&storage, 0);
+    for end in 1..=3 {
+        old.produce(batch(), Acks::All).unwrap();
+        old.committed(end).await.unwrap();
+    }
+    assert_eq!(storage.delete_records(&old, None).unwrap(), 3);
+    storage.remove_topic(TOPIC);
+
+    let (id, names) = (Uuid([8; 16]), [(TopicPartition::new("t", 0), LeaderEpoch(0))]);
+    storage.open_partitions(id, &names, &LogConfig::default(), None).unwrap();
+    let new = storage.partition(id, 0).unwrap();
+    new.produce(batch(), Acks::All).unwrap();
+    new.committed(1).await.unwrap();
+    drop((storage, old, new));
+    vfs.crash(1);
+
+    let storage = without_topics(&vfs);
+    storage.open_partitions(id, &names, &LogConfig::default(), Some(&mut Progress::begin())).unwrap();
+    let offsets = storage.partition(id, 0).unwrap().offsets();
+    assert_eq!((offsets.log_start, offsets.log_end), (0, 1), "neither refused nor emptied");
 }

@@ -74,17 +74,25 @@ impl Log {
             offline: None,
             vfs,
         };
-        log.load(options.clean_shutdown)?;
+        log.load(options.clean_shutdown, is_new)?;
         if epochs.is_none() {
             log.rebuild_epochs()?;
         }
         Ok(log)
     }
 
-    fn load(&mut self, clean_shutdown: bool) -> Result<(), OpenError> {
+    fn load(&mut self, clean_shutdown: bool, is_new: bool) -> Result<(), OpenError> {
         let folder = self.folder.clone();
         let io = |action| io_error(action, &folder);
         let bases = recovery::segments_in(&*self.vfs, &self.folder)?;
+        if is_new {
+            // Whoever takes a partition's folder away wants it to start empty.
+            self.recovery_point = 0;
+        } else if bases.is_empty() && self.recovery_point > self.log_start_offset {
+            let file = self.folder.join(file_name(self.log_start_offset, "log")).display().to_string();
+            let reason = format!("there is no segment, but the log was synced up to {}", self.recovery_point);
+            return Err(OpenError::Corrupt { file, position: 0, reason });
+        }
         let trusted_to = if clean_shutdown { i64::MAX } else { self.recovery_point };
         if !clean_shutdown {
             recovery::drop_snapshots_after(&*self.vfs, &self.folder, self.recovery_point)?;

@@ -306,6 +306,21 @@ fn a_snapshot_of_lost_batches_is_forgotten() {
 }
 
 #[test]
+fn a_folder_that_was_moved_away_starts_empty_but_one_without_its_segments_does_not() {
+    let vfs = SimulatedVfs::new();
+    closed_log(&vfs);
+    for name in vfs.list(Path::new(FOLDER)).expect("lists").iter().filter(|name| name.ends_with(".log")) {
+        vfs.remove(&Path::new(FOLDER).join(name)).expect("removes");
+    }
+    for _ in 0..2 {
+        assert!(matches!(reopen(&vfs, 90, false), Err(OpenError::Corrupt { .. })));
+    }
+    vfs.rename(Path::new(FOLDER), Path::new("/data/elsewhere")).expect("renames");
+    let log = reopen(&vfs, 90, false).expect("opens");
+    assert_eq!((log.log_end_offset(), log.recovery_point()), (0, 0));
+}
+
+#[test]
 fn a_folder_of_another_topic_is_refused() {
     let vfs = SimulatedVfs::new();
     closed_log(&vfs);
