@@ -114,6 +114,10 @@ struct State {
     next_fetch: u64,
     /// Bytes appended and not visible yet.
     invisible_bytes: usize,
+    /// Whether the last append failed for the disk, and the log says so.
+    append_fails: bool,
+    /// Whether reading failed for the disk, and the log says so.
+    read_failed: bool,
 }
 
 impl Partition {
@@ -124,6 +128,8 @@ impl Partition {
             fetches: HashMap::new(),
             next_fetch: 0,
             invisible_bytes: 0,
+            append_fails: false,
+            read_failed: false,
             log,
         };
         Self {
@@ -174,7 +180,9 @@ impl Partition {
         if acks == Acks::All && required > 1 {
             return Err(ProduceError::NotEnoughReplicas { required });
         }
-        let info = state.log.append(batch, origin, self.leader_epoch, self.clock.wall_ms())?;
+        let appended = state.log.append(batch, origin, self.leader_epoch, self.clock.wall_ms());
+        self.log_disk(&mut state, &appended);
+        let info = appended?;
         if info.duplicate {
             return Ok(info);
         }
@@ -192,6 +200,24 @@ impl Partition {
             }
         }
         Ok(info)
+    }
+
+    /// Tells the operator, who sees no client's error codes, that the disk takes no records; and that it does again.
+    fn log_disk(&self, state: &mut State, appended: &Result<AppendInfo, AppendError>) {
+        let partition = &self.topic_partition;
+        match appended {
+            Ok(_) if state.append_fails => {
+                tracing::info!(%partition, "records can be written again");
+                state.append_fails = false;
+            }
+            Err(error @ (AppendError::Io { .. } | AppendError::Offline { .. })) if !state.append_fails => {
+                let source = std::error::Error::source(error).map(ToString::to_string);
+                let remedy = "its producers are refused, readers are not; make room on the disk or replace it";
+                tracing::error!(%partition, %error, source, remedy, "records cannot be written");
+                state.append_fails = true;
+            }
+            _ => {}
+        }
     }
 
     fn queue_flush(self: &Arc<Self>) {
@@ -250,7 +276,14 @@ impl Partition {
             ReadIsolation::HighWatermark => state.log.high_watermark(),
             ReadIsolation::Committed => state.log.last_stable_offset(),
         };
-        Ok(state.log.read(offset, max_bytes, up_to, at_least_one)?)
+        let read = state.log.read(offset, max_bytes, up_to, at_least_one);
+        if let Err(error @ (ReadError::Corrupt { .. } | ReadError::Io { .. })) = &read
+            && !std::mem::replace(&mut state.read_failed, true)
+        {
+            let source = std::error::Error::source(error).map(ToString::to_string);
+            tracing::error!(partition = %self.topic_partition, offset, %error, source, "records cannot be read");
+        }
+        Ok(read?)
     }
 
     /// The first record of that time or later.
