@@ -126,6 +126,8 @@ impl Cluster {
         }
         let address = format!("127.0.0.1:{}", free_port()?);
         let builder = Broker::builder().data_dir(broker_dir(&args.data_dir)).listen(&address);
+        // Every member is in this process: nobody has to be waited for.
+        let builder = builder.set("group.initial.rebalance.delay.ms", "0")?;
         let broker = builder.start().await?;
         Ok(Self { client: broker.client(), broker: Some(broker) })
     }
