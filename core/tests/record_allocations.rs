@@ -1,6 +1,7 @@
 //! Counts allocations: reading the records of an uncompressed batch makes none, however many records there are.
 //!
 //! This file holds one test only, because the count is of the whole process.
+#![expect(unsafe_code, reason = "a global allocator is an unsafe trait; this one only counts")]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
