@@ -18,6 +18,19 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def free_ports(distance: int) -> int:
+    """A free port such that the one `distance` above it is free too."""
+    for _ in range(100):
+        port = free_port()
+        with socket.socket() as other:
+            try:
+                other.bind(("127.0.0.1", port + distance))
+                return port
+            except (OSError, OverflowError):
+                continue
+    raise AssertionError("no two free ports found")
+
+
 class Riverrun:
     """`riverrun broker` on a data directory of its own."""
 
@@ -70,7 +83,7 @@ class ApacheKafka:
     def __init__(self, script: str):
         self.script = script
         self.dir = tempfile.mkdtemp(prefix="kafka-interop-")
-        self.port = free_port()
+        self.port = free_ports(100)  # the controller listens 100 above
 
     @property
     def bootstrap(self) -> str:
