@@ -23,8 +23,8 @@ use dashmap::DashMap;
 use riverrun_core::{
     LeaderEpoch, TopicPartition, Uuid,
     log::{
-        CheckpointError, DirectoryError, Log, LogConfig, LogDirectory, LogOptions, OpenError, Vfs, read_offsets,
-        write_offsets,
+        CheckpointError, DirectoryError, Log, LogConfig, LogDirectory, LogOptions, OpenError, StorageError, Vfs,
+        read_offsets, write_offsets,
     },
 };
 
@@ -39,7 +39,7 @@ pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
 
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
-/// Logs of a topic that are opened at a time.
+/// Logs that are opened, or closed, at a time.
 const OPENING_THREADS: usize = 8;
 /// How long an opening may take before it is told.
 const QUIET: Duration = Duration::from_secs(1);
@@ -310,10 +310,8 @@ impl Storage {
         // Whatever comes of it, the directory is let go at the end, though handles of the broker may live on.
         let directory = self.directory.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut failed = self.flusher.offline_reason().map(|reason| StorageCloseError { reason });
-        for partition in self.all() {
-            if let Err(error) = partition.close() {
-                failed.get_or_insert(StorageCloseError { reason: format!("{error}: {}", error.source) });
-            }
+        for error in close_all(&self.all()) {
+            failed.get_or_insert(StorageCloseError { reason: format!("{error}: {}", error.source) });
         }
         if let Err(error) = self.write_checkpoints() {
             failed.get_or_insert(StorageCloseError { reason: error.to_string() });
@@ -338,6 +336,19 @@ impl Storage {
             }
         }
     }
+}
+
+/// Closes logs, several at a time as they are opened, and gives the errors.
+fn close_all(partitions: &[Arc<Partition>]) -> Vec<StorageError> {
+    let chunk_len = partitions.len().div_ceil(OPENING_THREADS).max(1);
+    let close_chunk =
+        |chunk: &[Arc<Partition>]| -> Vec<_> { chunk.iter().filter_map(|partition| partition.close().err()).collect() };
+    std::thread::scope(|scope| {
+        let chunks = partitions.chunks(chunk_len);
+        let threads: Vec<_> = chunks.map(|chunk| scope.spawn(move || close_chunk(chunk))).collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined.flat_map(|errors| errors.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
 }
 
 impl Drop for Storage {
