@@ -35,6 +35,7 @@ const USUAL_FILES_MAX: usize = 20;
 const PARTITIONS: i32 = 2;
 /// How long after a crash the cluster waits before it hands the job's work to the next run.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
+const WINDOW_MS: i64 = 5000;
 const FIRST_PORT: u16 = 9092;
 const PORTS_TRIED: u16 = 100;
 
@@ -272,7 +273,10 @@ fn show_results(client: &Client, stop: CancellationToken) -> Result<JoinHandle<R
 
 async fn show_some(consumer: &mut Consumer, table: &mut Table) -> Result<()> {
     let records = consumer.poll(Duration::from_millis(500)).await?;
-    for record in records.iter() {
+    // Partitions come one after the other; people want windows, and names within them, in order.
+    let mut in_order: Vec<_> = records.iter().collect();
+    in_order.sort_by(|a, b| (a.timestamp / WINDOW_MS, &a.key).cmp(&(b.timestamp / WINDOW_MS, &b.key)));
+    for record in in_order {
         let value = record.value.as_deref().unwrap_or_default();
         if &*record.topic == job::METRIC_WINDOWS {
             table.metric(serde_json::from_slice(value).context("a result is malformed")?);

@@ -66,33 +66,50 @@ impl Table {
         out.flush()
     }
 
-    /// The table's text, at most `height` lines of at most `width` characters.
+    /// The table's text, at most `height` lines of at most `width` characters. Where there is not room for all, log files get
+    /// what they need up to a third of it, and metrics the rest.
     fn render(&self, width: usize, height: usize) -> String {
         let end = self.metrics.values().map(|window| window.window_end).max().unwrap_or_default();
-        let mut text = format!("Riverrun demo: windows of 5 s, last closed at {}\n\n", clock(end));
+        let title = format!("Riverrun demo: windows of 5 s, last closed at {}\n", clock(end));
         let metrics: Vec<_> = self.metrics.values().map(metric_row).collect();
-        text += &columns(&["METRIC", "COUNT", "AVERAGE", "MAXIMUM", "P95", "UNIT"], &metrics);
-        if !self.logs.is_empty() {
-            let logs: Vec<_> = self.logs.values().map(log_row).collect();
-            text.push('\n');
-            text += &columns(&["LOG FILE", "LEVEL", "LINES", "WINDOW"], &logs);
+        let logs: Vec<_> = self.logs.values().map(log_row).collect();
+        let room = height.saturating_sub(2);
+        // A table has a heading, and an empty line before it.
+        let logs_room = if logs.is_empty() { 0 } else { (logs.len() + 2).min((room / 3).max(3)) };
+        let mut text = title + "\n" + &section(METRICS, &metrics, room.saturating_sub(logs_room));
+        if !logs.is_empty() {
+            text += &format!("\n{}", section(LOGS, &logs, logs_room.saturating_sub(1)));
         }
-        let lines: Vec<_> = text.lines().collect();
-        let shown = if lines.len() > height { height.saturating_sub(1) } else { lines.len() };
-        let mut out: String =
-            lines.iter().take(shown).map(|line| line.chars().take(width).collect::<String>() + "\n").collect();
-        if shown < lines.len() {
-            out += &format!("... and {} more lines\n", lines.len() - shown);
-        }
-        out
+        text.lines().take(height).map(|line| line.chars().take(width).collect::<String>() + "\n").collect()
     }
+}
+
+const METRICS: &[&str] = &["METRIC", "COUNT", "AVERAGE", "MAXIMUM", "P95", "UNIT"];
+const LOGS: &[&str] = &["LOG FILE", "LEVEL", "LINES", "WINDOW"];
+
+/// A heading and rows in at most `room` lines; the last of them says how many rows were left out.
+fn section(heading: &[&str], rows: &[Vec<String>], room: usize) -> String {
+    let text = columns(heading, rows);
+    let lines: Vec<_> = text.lines().collect();
+    if lines.len() <= room {
+        return text;
+    }
+    let shown = room.saturating_sub(1);
+    let mut out: String = lines.iter().take(shown).map(|line| format!("{line}\n")).collect();
+    out += &format!("... and {} more\n", lines.len() - shown);
+    out
 }
 
 fn metric_row(window: &MetricWindow) -> Vec<String> {
     let mut row = vec![window.metric.clone(), window.count.to_string()];
     row.extend([window.average, window.maximum, window.p95].map(|value| number(value, &window.unit)));
-    row.push(window.unit.clone());
+    row.push(unit(window).to_owned());
     row
+}
+
+/// The unit as people want it: a load has none.
+fn unit(window: &MetricWindow) -> &str {
+    if window.unit == "1" { "" } else { &window.unit }
 }
 
 fn log_row(window: &LogWindow) -> Vec<String> {
@@ -106,7 +123,7 @@ fn metric_line(window: &MetricWindow) -> String {
         clock(window.window_start),
         window.metric,
         window.count,
-        window.unit
+        unit(window)
     )
     .trim_end()
     .to_owned()
@@ -160,11 +177,21 @@ mod tests {
     }
 
     #[test]
-    fn a_table_fits_its_terminal() {
-        let text = table().render(30, 4);
-        assert_eq!(text.lines().count(), 4);
-        assert!(text.ends_with("... and 2 more lines\n"), "{text}");
-        assert!(text.lines().all(|line| line.chars().count() <= 30));
+    fn a_table_fits_its_terminal_and_leaves_room_for_logs() {
+        let mut table = table();
+        for number in 0..30 {
+            let metric = MetricWindow { metric: format!("metric.{number}"), ..table.metrics["cpu.usage"].clone() };
+            table.metric(metric);
+        }
+        for level in ["INFO", "WARN"] {
+            let file = "/var/log/app.log".to_owned();
+            table.log(LogWindow { window_start: 0, window_end: 5000, file, level: level.to_owned(), lines: 3 });
+        }
+        let text = table.render(50, 22);
+        assert_eq!(text.lines().count(), 22, "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 50), "{text}");
+        assert!(text.contains("... and 18 more") && text.contains("WARN"), "{text}");
+        assert!(!table.render(200, 60).contains("more"));
     }
 
     #[test]
