@@ -439,8 +439,15 @@ pub(crate) async fn admin_topics_configs_and_cluster(client: Client) {
     let again = admin.create_topics(&[new]).await.expect("asked");
     assert_eq!(again[&name].as_ref().expect_err("exists").code.name(), "TOPIC_ALREADY_EXISTS");
     admin.create_partitions(&[(&name, 3)]).await.expect("asked")[&name].as_ref().expect("grown");
-    let described = admin.describe_topics(&[name.as_str(), "no-such-topic"]).await.expect("described");
-    assert_eq!(described[&name].as_ref().expect("known").partitions.len(), 3);
+    // A cluster's brokers hear of a change a little after the controller has made it.
+    let deadline = Instant::now() + LIMIT;
+    let described = loop {
+        let described = admin.describe_topics(&[name.as_str(), "no-such-topic"]).await.expect("described");
+        if described[&name].as_ref().is_ok_and(|topic| topic.partitions.len() == 3) {
+            break described;
+        }
+        assert!(Instant::now() < deadline, "the partitions do not arrive: {:?}", described[&name]);
+    };
     assert!(described["no-such-topic"].is_err());
     assert!(admin.list_topics().await.expect("listed").iter().any(|topic| *topic.name == *name));
 
@@ -453,7 +460,6 @@ pub(crate) async fn admin_topics_configs_and_cluster(client: Client) {
     ]);
     let altered = admin.alter_configs(&BTreeMap::from([(resource.clone(), change)])).await.expect("asked");
     assert_eq!(altered[&resource], Ok(()));
-    // A cluster's brokers hear of a change a little after the controller has made it.
     let deadline = Instant::now() + LIMIT;
     let configs = loop {
         let configs = admin.describe_configs(std::slice::from_ref(&resource)).await.expect("described");
