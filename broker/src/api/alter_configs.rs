@@ -14,33 +14,23 @@ use riverrun_core::{
     },
 };
 
-use super::incremental_alter_configs::config_code;
+use super::incremental_alter_configs::{begin, config_code, settle};
 use crate::{Reply, node::Node, storage::Committed};
 
 pub(super) fn handle(node: &Arc<Node>, request: AlterConfigsRequest) -> Reply {
-    let mut waiting: Vec<Committed> = Vec::new();
-    let mut responses = Vec::with_capacity(request.resources.len());
-    for resource in request.resources {
-        let (code, error_message) = match alter(node, &resource, request.validate_only) {
-            Ok(committed) => {
-                waiting.push(committed);
-                (ErrorCode::None, None)
-            }
-            Err((code, message)) => (code, Some(message)),
-        };
-        responses.push(AlterConfigsResourceResponse {
-            error_code: code.code(),
-            error_message,
-            resource_type: resource.resource_type,
-            resource_name: resource.resource_name,
-        });
-    }
+    let altered = request.resources.into_iter().map(|resource| {
+        let outcome = alter(node, &resource, request.validate_only);
+        (resource.resource_type, resource.resource_name, outcome)
+    });
+    let (waiting, outcomes) = begin(altered);
     Reply::later(async move {
-        let lost = futures::future::join_all(waiting).await.iter().any(Result::is_err);
-        for response in responses.iter_mut().filter(|response| lost && response.error_code == ErrorCode::None.code()) {
-            response.error_code = ErrorCode::KafkaStorageError.code();
-        }
-        AlterConfigsResponse { responses, ..Default::default() }
+        let responses = settle(waiting, outcomes).await.into_iter().map(|outcome| AlterConfigsResourceResponse {
+            error_code: outcome.code.code(),
+            error_message: outcome.message,
+            resource_type: outcome.resource_type,
+            resource_name: outcome.resource_name,
+        });
+        AlterConfigsResponse { responses: responses.collect(), ..Default::default() }
     })
 }
 

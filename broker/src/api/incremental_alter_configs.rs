@@ -22,30 +22,56 @@ const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
 pub(super) fn handle(node: &Arc<Node>, request: IncrementalAlterConfigsRequest) -> Reply {
-    let mut waiting: Vec<Committed> = Vec::new();
-    let mut responses = Vec::with_capacity(request.resources.len());
-    for resource in request.resources {
-        let (code, error_message) = match alter(node, &resource, request.validate_only) {
+    let altered = request.resources.into_iter().map(|resource| {
+        let outcome = alter(node, &resource, request.validate_only);
+        (resource.resource_type, resource.resource_name, outcome)
+    });
+    let (waiting, outcomes) = begin(altered);
+    Reply::later(async move {
+        let responses = settle(waiting, outcomes).await.into_iter().map(|outcome| AlterConfigsResourceResponse {
+            error_code: outcome.code.code(),
+            error_message: outcome.message,
+            resource_type: outcome.resource_type,
+            resource_name: outcome.resource_name,
+        });
+        IncrementalAlterConfigsResponse { responses: responses.collect(), ..Default::default() }
+    })
+}
+
+/// What became of one resource; the same for AlterConfigs.
+pub(super) struct Outcome {
+    pub(super) resource_type: i8,
+    pub(super) resource_name: String,
+    pub(super) code: ErrorCode,
+    pub(super) message: Option<String>,
+}
+
+/// Carries out the changes, in order, and parts what is to be waited for from what is to be answered.
+pub(super) fn begin(
+    altered: impl Iterator<Item = (i8, String, Result<Committed, (ErrorCode, String)>)>,
+) -> (Vec<Committed>, Vec<Outcome>) {
+    let mut waiting = Vec::new();
+    let outcomes = altered.map(|(resource_type, resource_name, result)| {
+        let (code, message) = match result {
             Ok(committed) => {
                 waiting.push(committed);
                 (ErrorCode::None, None)
             }
             Err((code, message)) => (code, Some(message)),
         };
-        responses.push(AlterConfigsResourceResponse {
-            error_code: code.code(),
-            error_message,
-            resource_type: resource.resource_type,
-            resource_name: resource.resource_name,
-        });
+        Outcome { resource_type, resource_name, code, message }
+    });
+    let outcomes = outcomes.collect();
+    (waiting, outcomes)
+}
+
+/// The outcomes once the changes are committed, or known to be lost.
+pub(super) async fn settle(waiting: Vec<Committed>, mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
+    let lost = futures::future::join_all(waiting).await.iter().any(Result::is_err);
+    for outcome in outcomes.iter_mut().filter(|outcome| lost && outcome.code == ErrorCode::None) {
+        outcome.code = ErrorCode::KafkaStorageError;
     }
-    Reply::later(async move {
-        let lost = futures::future::join_all(waiting).await.iter().any(Result::is_err);
-        for response in responses.iter_mut().filter(|response| lost && response.error_code == ErrorCode::None.code()) {
-            response.error_code = ErrorCode::KafkaStorageError.code();
-        }
-        IncrementalAlterConfigsResponse { responses, ..Default::default() }
-    })
+    outcomes
 }
 
 fn alter(node: &Node, resource: &AlterConfigsResource, validate_only: bool) -> Result<Committed, (ErrorCode, String)> {
