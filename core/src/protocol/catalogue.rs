@@ -8,10 +8,25 @@ use super::{
     consumer::{ConsumerProtocolAssignment, ConsumerProtocolSubscription},
     message::RootMessage,
     records::{
-        BrokerRegistrationChangeRecord, ConfigRecord, EndTxnMarker, FeatureLevelRecord, GroupMetadataKey,
-        GroupMetadataValue, OffsetCommitKey, OffsetCommitValue, PartitionChangeRecord, PartitionRecord,
-        ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord, TopicRecord, TransactionLogKey,
-        TransactionLogValue, UnregisterBrokerRecord,
+        BrokerRegistrationChangeRecord, ConfigRecord, ConsumerGroupCurrentMemberAssignmentKey,
+        ConsumerGroupCurrentMemberAssignmentValue, ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue,
+        ConsumerGroupMetadataKey, ConsumerGroupMetadataValue, ConsumerGroupPartitionMetadataKey,
+        ConsumerGroupPartitionMetadataValue, ConsumerGroupRegularExpressionKey, ConsumerGroupRegularExpressionValue,
+        ConsumerGroupTargetAssignmentMemberKey, ConsumerGroupTargetAssignmentMemberValue,
+        ConsumerGroupTargetAssignmentMetadataKey, ConsumerGroupTargetAssignmentMetadataValue, EndTxnMarker,
+        FeatureLevelRecord, GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue,
+        PartitionChangeRecord, PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord,
+        ShareGroupCurrentMemberAssignmentKey, ShareGroupCurrentMemberAssignmentValue, ShareGroupMemberMetadataKey,
+        ShareGroupMemberMetadataValue, ShareGroupMetadataKey, ShareGroupMetadataValue,
+        ShareGroupStatePartitionMetadataKey, ShareGroupStatePartitionMetadataValue,
+        ShareGroupTargetAssignmentMemberKey, ShareGroupTargetAssignmentMemberValue,
+        ShareGroupTargetAssignmentMetadataKey, ShareGroupTargetAssignmentMetadataValue, ShareSnapshotKey,
+        ShareSnapshotValue, ShareUpdateKey, ShareUpdateValue, StreamsGroupCurrentMemberAssignmentKey,
+        StreamsGroupCurrentMemberAssignmentValue, StreamsGroupMemberMetadataKey, StreamsGroupMemberMetadataValue,
+        StreamsGroupMetadataKey, StreamsGroupMetadataValue, StreamsGroupTargetAssignmentMemberKey,
+        StreamsGroupTargetAssignmentMemberValue, StreamsGroupTargetAssignmentMetadataKey,
+        StreamsGroupTargetAssignmentMetadataValue, StreamsGroupTopologyKey, StreamsGroupTopologyValue, TopicRecord,
+        TransactionLogKey, TransactionLogValue, UnregisterBrokerRecord,
     },
 };
 
@@ -33,6 +48,48 @@ pub fn visit_messages(visitor: &mut impl MessageVisitor) {
     visitor.visit::<GroupMetadataValue>();
     visitor.visit::<TransactionLogKey>();
     visitor.visit::<TransactionLogValue>();
+    visitor.visit::<ConsumerGroupMetadataKey>();
+    visitor.visit::<ConsumerGroupMetadataValue>();
+    visitor.visit::<ConsumerGroupPartitionMetadataKey>();
+    visitor.visit::<ConsumerGroupPartitionMetadataValue>();
+    visitor.visit::<ConsumerGroupMemberMetadataKey>();
+    visitor.visit::<ConsumerGroupMemberMetadataValue>();
+    visitor.visit::<ConsumerGroupTargetAssignmentMetadataKey>();
+    visitor.visit::<ConsumerGroupTargetAssignmentMetadataValue>();
+    visitor.visit::<ConsumerGroupTargetAssignmentMemberKey>();
+    visitor.visit::<ConsumerGroupTargetAssignmentMemberValue>();
+    visitor.visit::<ConsumerGroupCurrentMemberAssignmentKey>();
+    visitor.visit::<ConsumerGroupCurrentMemberAssignmentValue>();
+    visitor.visit::<ConsumerGroupRegularExpressionKey>();
+    visitor.visit::<ConsumerGroupRegularExpressionValue>();
+    visitor.visit::<ShareGroupMemberMetadataKey>();
+    visitor.visit::<ShareGroupMemberMetadataValue>();
+    visitor.visit::<ShareGroupMetadataKey>();
+    visitor.visit::<ShareGroupMetadataValue>();
+    visitor.visit::<ShareGroupTargetAssignmentMetadataKey>();
+    visitor.visit::<ShareGroupTargetAssignmentMetadataValue>();
+    visitor.visit::<ShareGroupTargetAssignmentMemberKey>();
+    visitor.visit::<ShareGroupTargetAssignmentMemberValue>();
+    visitor.visit::<ShareGroupCurrentMemberAssignmentKey>();
+    visitor.visit::<ShareGroupCurrentMemberAssignmentValue>();
+    visitor.visit::<ShareGroupStatePartitionMetadataKey>();
+    visitor.visit::<ShareGroupStatePartitionMetadataValue>();
+    visitor.visit::<StreamsGroupMetadataKey>();
+    visitor.visit::<StreamsGroupMetadataValue>();
+    visitor.visit::<StreamsGroupMemberMetadataKey>();
+    visitor.visit::<StreamsGroupMemberMetadataValue>();
+    visitor.visit::<StreamsGroupTargetAssignmentMetadataKey>();
+    visitor.visit::<StreamsGroupTargetAssignmentMetadataValue>();
+    visitor.visit::<StreamsGroupTargetAssignmentMemberKey>();
+    visitor.visit::<StreamsGroupTargetAssignmentMemberValue>();
+    visitor.visit::<StreamsGroupCurrentMemberAssignmentKey>();
+    visitor.visit::<StreamsGroupCurrentMemberAssignmentValue>();
+    visitor.visit::<StreamsGroupTopologyKey>();
+    visitor.visit::<StreamsGroupTopologyValue>();
+    visitor.visit::<ShareSnapshotKey>();
+    visitor.visit::<ShareSnapshotValue>();
+    visitor.visit::<ShareUpdateKey>();
+    visitor.visit::<ShareUpdateValue>();
     visitor.visit::<RegisterBrokerRecord>();
     visitor.visit::<UnregisterBrokerRecord>();
     visitor.visit::<TopicRecord>();

@@ -175,6 +175,10 @@ impl Sample {
             None => match (field.fields, field.type_name) {
                 (Some(fields), _) => {
                     let version = self.version;
+                    if field.nullable.contains(version) {
+                        // Nullable, yet present by default: Kafka writes null as a tag of its own.
+                        self.put(&[1]);
+                    }
                     for field in fields().iter().filter(|field| field.versions.contains(version)) {
                         assert!(field.tagged.is_empty(), "a tagged field inside a tagged struct");
                         self.default_value(field);

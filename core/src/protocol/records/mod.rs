@@ -6,22 +6,48 @@
 
 pub mod broker_registration;
 pub mod config;
+pub mod consumer_group;
 pub mod control;
 pub mod feature_level;
 pub mod group_metadata;
 pub mod offset_commit;
 pub mod partition;
 pub mod producer_ids;
+pub mod share_group;
+pub mod share_state;
+pub mod streams_group;
 pub mod topic;
 pub mod transaction_log;
 
 pub use broker_registration::{BrokerRegistrationChangeRecord, RegisterBrokerRecord, UnregisterBrokerRecord};
 pub use config::ConfigRecord;
+pub use consumer_group::{
+    ConsumerGroupCurrentMemberAssignmentKey, ConsumerGroupCurrentMemberAssignmentValue, ConsumerGroupMemberMetadataKey,
+    ConsumerGroupMemberMetadataValue, ConsumerGroupMetadataKey, ConsumerGroupMetadataValue,
+    ConsumerGroupPartitionMetadataKey, ConsumerGroupPartitionMetadataValue, ConsumerGroupRegularExpressionKey,
+    ConsumerGroupRegularExpressionValue, ConsumerGroupTargetAssignmentMemberKey,
+    ConsumerGroupTargetAssignmentMemberValue, ConsumerGroupTargetAssignmentMetadataKey,
+    ConsumerGroupTargetAssignmentMetadataValue,
+};
 pub use control::EndTxnMarker;
 pub use feature_level::FeatureLevelRecord;
 pub use group_metadata::{GroupMetadataKey, GroupMetadataValue, MemberMetadata};
 pub use offset_commit::{OffsetCommitKey, OffsetCommitValue};
 pub use partition::{PartitionChangeRecord, PartitionRecord};
 pub use producer_ids::ProducerIdsRecord;
+pub use share_group::{
+    ShareGroupCurrentMemberAssignmentKey, ShareGroupCurrentMemberAssignmentValue, ShareGroupMemberMetadataKey,
+    ShareGroupMemberMetadataValue, ShareGroupMetadataKey, ShareGroupMetadataValue, ShareGroupStatePartitionMetadataKey,
+    ShareGroupStatePartitionMetadataValue, ShareGroupTargetAssignmentMemberKey, ShareGroupTargetAssignmentMemberValue,
+    ShareGroupTargetAssignmentMetadataKey, ShareGroupTargetAssignmentMetadataValue,
+};
+pub use share_state::{ShareSnapshotKey, ShareSnapshotValue, ShareUpdateKey, ShareUpdateValue};
+pub use streams_group::{
+    StreamsGroupCurrentMemberAssignmentKey, StreamsGroupCurrentMemberAssignmentValue, StreamsGroupMemberMetadataKey,
+    StreamsGroupMemberMetadataValue, StreamsGroupMetadataKey, StreamsGroupMetadataValue,
+    StreamsGroupTargetAssignmentMemberKey, StreamsGroupTargetAssignmentMemberValue,
+    StreamsGroupTargetAssignmentMetadataKey, StreamsGroupTargetAssignmentMetadataValue, StreamsGroupTopologyKey,
+    StreamsGroupTopologyValue,
+};
 pub use topic::{RemoveTopicRecord, TopicRecord};
 pub use transaction_log::{TransactionLogKey, TransactionLogValue};
