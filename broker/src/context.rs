@@ -1,5 +1,7 @@
 //! Who asks, and how: what a handler knows of a request besides its body.
 
+use crate::Principal;
+
 /// The circumstances of one request.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -12,6 +14,8 @@ pub struct RequestContext {
     pub client_host: String,
     /// Unique per connection of this run.
     pub connection_id: u64,
+    /// Who asks. In-process clients are `User:ANONYMOUS`, as those of a plaintext listener are.
+    pub principal: Principal,
     /// Which listener the connection came in by; `None` in process. Clients are told the addresses of their listener.
     pub listener: Option<usize>,
 }
@@ -19,6 +23,13 @@ pub struct RequestContext {
 impl RequestContext {
     /// The circumstances of an in-process request.
     pub fn in_process(connection_id: u64, api_version: i16, client_id: Option<String>) -> Self {
-        Self { api_version, client_id, client_host: "/in-process".to_owned(), connection_id, listener: None }
+        Self {
+            api_version,
+            client_id,
+            client_host: "/in-process".to_owned(),
+            connection_id,
+            principal: Principal::anonymous(),
+            listener: None,
+        }
     }
 }

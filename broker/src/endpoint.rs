@@ -2,13 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-/// The only security protocol there is so far.
-const PLAINTEXT: &str = "PLAINTEXT";
+/// The name of a listener that is written without one.
+pub(crate) const PLAINTEXT: &str = "PLAINTEXT";
 
 /// Where a listener listens, or where clients are told to find it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
-    /// The listener's name.
+    /// The listener's name, in capitals.
     pub(crate) name: String,
     /// Host name or address without brackets; empty for all addresses.
     pub(crate) host: String,
@@ -19,10 +19,8 @@ pub(crate) struct Endpoint {
 /// Why a text is no endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ParseEndpointError {
-    #[error("expected host:port or PLAINTEXT://host:port")]
+    #[error("expected host:port or NAME://host:port")]
     Form,
-    #[error("security protocol {0} is not supported yet, only PLAINTEXT is")]
-    Protocol(String),
 }
 
 impl FromStr for Endpoint {
@@ -30,13 +28,10 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, ParseEndpointError> {
         let (name, address) = text.split_once("://").unwrap_or((PLAINTEXT, text));
-        if ["SSL", "SASL_PLAINTEXT", "SASL_SSL"].iter().any(|protocol| name.eq_ignore_ascii_case(protocol)) {
-            return Err(ParseEndpointError::Protocol(name.to_owned()));
-        }
         let (host, port) = address.rsplit_once(':').ok_or(ParseEndpointError::Form)?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let port = port.parse().map_err(|_| ParseEndpointError::Form)?;
-        Ok(Self { name: name.to_owned(), host: host.to_owned(), port })
+        Ok(Self { name: name.to_ascii_uppercase(), host: host.to_owned(), port })
     }
 }
 
@@ -60,7 +55,7 @@ mod tests {
         assert_eq!(parse("127.0.0.1:0"), Ok((PLAINTEXT.to_owned(), "127.0.0.1".to_owned(), 0)));
         assert_eq!(parse("PLAINTEXT://:9092"), Ok((PLAINTEXT.to_owned(), String::new(), 9092)));
         assert_eq!(parse("INTERNAL://[::1]:9"), Ok(("INTERNAL".to_owned(), "::1".to_owned(), 9)));
-        assert_eq!(parse("SASL_SSL://h:1"), Err(ParseEndpointError::Protocol("SASL_SSL".to_owned())));
+        assert_eq!(parse("sasl_ssl://h:1"), Ok(("SASL_SSL".to_owned(), "h".to_owned(), 1)));
         assert_eq!(parse("nonsense"), Err(ParseEndpointError::Form));
     }
 }

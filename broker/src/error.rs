@@ -28,13 +28,33 @@ pub enum StartError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The number of advertised addresses is another than that of the listeners.
-    #[error("advertised.listeners names {advertised} addresses for {listeners} listeners; name one for each, or none")]
-    AdvertisedListeners {
-        /// Addresses advertised.
-        advertised: usize,
-        /// Listeners.
-        listeners: usize,
+    /// An advertised address belongs to no listener.
+    #[error("advertised.listeners names {name}, which listeners does not")]
+    AdvertisedListener {
+        /// The name of the listener that is missing.
+        name: String,
+    },
+    /// Two listeners have one name.
+    #[error("listeners names {name} twice; give each listener a name of its own")]
+    DuplicateListener {
+        /// The name.
+        name: String,
+    },
+    /// A setting of the security of listeners is wrong.
+    #[error("{setting}: {reason}")]
+    Security {
+        /// The setting.
+        setting: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The keys or certificates of a listener cannot be used.
+    #[error("TLS of listener {listener}: {problem}")]
+    Tls {
+        /// The listener's name.
+        listener: String,
+        /// What is wrong.
+        problem: String,
     },
     /// Another process listens on the address.
     #[error(

@@ -11,9 +11,10 @@
 //! | `storage` | the data directory, partitions, group commit, retention |
 //! | `metadata`, `topics` | the metadata log and what follows from its changes |
 //! | `groups` | the driver of the group coordinator |
+//! | `security` | listeners' protocols, TLS, principals |
 //! | [`config`] | Kafka's broker settings, one table |
 //!
-//! Not here: transactions, security, quotas, replication, compaction.
+//! Not here: transactions, quotas, replication, compaction.
 
 #![deny(missing_docs)]
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
@@ -31,6 +32,7 @@ mod listener;
 mod metadata;
 mod node;
 mod reply;
+mod security;
 mod start;
 mod storage;
 mod topics;
@@ -41,3 +43,4 @@ pub use builder::BrokerBuilder;
 pub use context::RequestContext;
 pub use error::{ShutdownError, StartError};
 pub use reply::Reply;
+pub use security::Principal;

@@ -16,6 +16,7 @@ use crate::{
     groups::{CoordinatorError, Groups, Shard},
     listener::OpenConnections,
     metadata::{ChangeError, MetadataStore},
+    security::ListenerSecurity,
     storage::{Committed, Storage},
 };
 
@@ -36,6 +37,8 @@ pub(crate) struct Node {
     pub(crate) connections: OpenConnections,
     /// What clients are told of each listener.
     pub(crate) endpoints: Vec<Endpoint>,
+    /// What each listener asks of its connections; in the order of [`Self::endpoints`].
+    pub(crate) listeners: Vec<Arc<ListenerSecurity>>,
     /// Producer ids that are given out but not taken, and until when their block waits to be durable.
     pub(crate) producer_ids: Mutex<Option<ProducerIdBlock>>,
     /// What holds for topics that set nothing; changes with the broker's dynamic settings.
@@ -119,7 +122,11 @@ impl Node {
     /// Puts altered settings in force: those of the brokers for all topics, and those of the topics.
     pub(crate) fn apply_configs(&self) {
         let image = self.image();
-        let defaults = self.effective_settings(&image).config().log_defaults(self.in_memory);
+        let settings = self.effective_settings(&image);
+        for listener in &self.listeners {
+            listener.reconfigure(&settings);
+        }
+        let defaults = settings.config().log_defaults(self.in_memory);
         *self.log_defaults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(defaults);
         for topic in image.topics() {
             let config = self.topic_config(&image, &topic.name);

@@ -27,24 +27,31 @@ use crate::{
     listener::{self, OpenConnections},
     metadata::MetadataStore,
     node::Node,
+    security::ListenerSecurity,
     storage::{Place, Progress, Storage, StorageOpenError},
 };
 
 /// Starts a broker.
 pub(crate) async fn start(builder: BrokerBuilder) -> Result<Broker, StartError> {
     let place = builder.data_place()?;
-    let listeners = bind(&builder).await?;
+    let listeners = listeners(&builder)?;
+    let names: Vec<_> = listeners.iter().map(|endpoint| endpoint.name.clone()).collect();
+    let security = names.iter().map(|name| ListenerSecurity::new(&builder.settings, name));
+    let security = security.collect::<Result<Vec<_>, _>>()?;
+    let listeners = bind(&builder, &listeners).await?;
     let config = builder.settings.config().clone();
-    let endpoints = advertised(&config, &listeners)?;
+    let endpoints = advertised(&config, &names, &listeners)?;
     let addresses = listeners.iter().map(|(_, address)| *address).collect();
     let runtime = tokio::runtime::Handle::current();
-    let opening = tokio::task::spawn_blocking(move || open(&builder, &place, endpoints, runtime));
+    let opening = tokio::task::spawn_blocking(move || open(&builder, &place, Told { endpoints, security }, runtime));
     let node = match opening.await {
         Ok(node) => Arc::new(node?),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     };
     for (index, (listener, address)) in listeners.into_iter().enumerate() {
-        tracing::info!(%address, "listening");
+        let security = node.listeners.get(index).map(|listener| (listener.name.as_str(), listener.protocol));
+        let (name, protocol) = security.unzip();
+        tracing::info!(%address, name, protocol = ?protocol, "listening");
         node.tasks.spawn(listener::accept(Arc::clone(&node), listener, index));
     }
     node.tasks.spawn(Arc::clone(&node.groups).run_timers(node.stopping.clone()));
@@ -52,12 +59,42 @@ pub(crate) async fn start(builder: BrokerBuilder) -> Result<Broker, StartError> 
     Ok(Broker(Arc::new(Inner { node, addresses })))
 }
 
-async fn bind(builder: &BrokerBuilder) -> Result<Vec<(TcpListener, SocketAddr)>, StartError> {
+/// Where to listen: the setting `listeners` without those of Kafka's controller, and what the builder was told.
+fn listeners(builder: &BrokerBuilder) -> Result<Vec<Endpoint>, StartError> {
+    let config = builder.settings.config();
+    let mut listeners: Vec<Endpoint> = Vec::new();
+    for address in &config.listeners {
+        let endpoint = parse(address)?;
+        let is_controllers = |name: &String| name.trim().eq_ignore_ascii_case(&endpoint.name);
+        if config.controller_listener_names.iter().any(is_controllers) {
+            tracing::info!(name = endpoint.name, "not opened: this broker is its own controller");
+        } else if listeners.iter().any(|other| other.name == endpoint.name && other.port == endpoint.port) {
+            // Kafka lets a name stand twice for one port in both families of addresses; the same holds here.
+            listeners.push(endpoint);
+        } else if listeners.iter().any(|other| other.name == endpoint.name) {
+            return Err(StartError::DuplicateListener { name: endpoint.name });
+        } else {
+            listeners.push(endpoint);
+        }
+    }
+    for address in &builder.listen {
+        listeners.push(parse(address)?);
+    }
+    if let Some(name) = &config.inter_broker_listener_name
+        && !listeners.iter().any(|listener| listener.name.eq_ignore_ascii_case(name))
+    {
+        let reason = format!("{name} is none of the listeners");
+        return Err(StartError::Security { setting: "inter.broker.listener.name".to_owned(), reason });
+    }
+    Ok(listeners)
+}
+
+async fn bind(builder: &BrokerBuilder, endpoints: &[Endpoint]) -> Result<Vec<(TcpListener, SocketAddr)>, StartError> {
     let config = builder.settings.config();
     let backlog = u32::try_from(config.socket_listen_backlog_size).unwrap_or(1);
     let mut listeners = Vec::new();
-    for address in config.listeners.iter().chain(&builder.listen) {
-        listeners.push(listener::bind(&parse(address)?, backlog).await?);
+    for endpoint in endpoints {
+        listeners.push(listener::bind(endpoint, backlog).await?);
     }
     Ok(listeners)
 }
@@ -69,47 +106,67 @@ fn parse(address: &str) -> Result<Endpoint, StartError> {
     })
 }
 
-/// What clients of each listener are told.
-fn advertised(config: &BrokerConfig, listeners: &[(TcpListener, SocketAddr)]) -> Result<Vec<Endpoint>, StartError> {
-    let advertised = &config.advertised_listeners;
-    if !advertised.is_empty() && advertised.len() != listeners.len() {
-        return Err(StartError::AdvertisedListeners { advertised: advertised.len(), listeners: listeners.len() });
-    }
-    if !advertised.is_empty() {
-        let mut endpoints = Vec::new();
-        for (address, (_, bound)) in advertised.iter().zip(listeners) {
-            let mut endpoint = parse(address)?;
-            if endpoint.port == 0 {
-                endpoint.port = bound.port();
-            }
-            endpoints.push(endpoint);
+/// What clients of each listener are told: what `advertised.listeners` says for its name, or else where it is bound.
+fn advertised(
+    config: &BrokerConfig,
+    names: &[String],
+    listeners: &[(TcpListener, SocketAddr)],
+) -> Result<Vec<Endpoint>, StartError> {
+    let mut told = Vec::new();
+    for address in &config.advertised_listeners {
+        let endpoint = parse(address)?;
+        let is_controllers = |name: &String| name.trim().eq_ignore_ascii_case(&endpoint.name);
+        if config.controller_listener_names.iter().any(is_controllers) {
+            continue;
         }
-        return Ok(endpoints);
+        if !names.contains(&endpoint.name) {
+            return Err(StartError::AdvertisedListener { name: endpoint.name });
+        }
+        told.push(endpoint);
     }
-    for (_, bound) in listeners.iter().filter(|(_, bound)| bound.ip().is_unspecified()) {
-        tracing::warn!(
-            %bound,
-            "clients are told to connect to the loopback address; set advertised.listeners for those on other hosts",
-        );
-    }
-    let endpoint = |(_, bound): &(TcpListener, SocketAddr)| {
-        // "All addresses" is none that a client could connect to. The loopback is right for clients on this host;
-        // others need advertised.listeners.
-        let host = match bound.ip() {
-            ip if ip.is_unspecified() && bound.is_ipv4() => "127.0.0.1".to_owned(),
-            ip if ip.is_unspecified() => "::1".to_owned(),
-            ip => ip.to_string(),
+    let endpoints = names.iter().zip(listeners).map(|(name, (_, bound))| {
+        // Of several listeners of one name, each takes the next address of that name.
+        let position = told.iter().position(|endpoint| endpoint.name == *name);
+        let Some(mut endpoint) = position.map(|position| told.remove(position)) else {
+            if bound.ip().is_unspecified() {
+                tracing::warn!(
+                    %bound,
+                    "clients are told to connect to the loopback address; set advertised.listeners for those on other hosts",
+                );
+            }
+            return as_bound(name, *bound);
         };
-        Endpoint { name: "PLAINTEXT".to_owned(), host, port: bound.port() }
+        if endpoint.port == 0 {
+            endpoint.port = bound.port();
+        }
+        endpoint
+    });
+    Ok(endpoints.collect())
+}
+
+/// The address of a listener for clients on this host.
+fn as_bound(name: &str, bound: SocketAddr) -> Endpoint {
+    // "All addresses" is none that a client could connect to. The loopback is right for clients on this host;
+    // others need advertised.listeners.
+    let host = match bound.ip() {
+        ip if ip.is_unspecified() && bound.is_ipv4() => "127.0.0.1".to_owned(),
+        ip if ip.is_unspecified() => "::1".to_owned(),
+        ip => ip.to_string(),
     };
-    Ok(listeners.iter().map(endpoint).collect())
+    Endpoint { name: name.to_owned(), host, port: bound.port() }
+}
+
+/// The listeners as clients are told of them, and what they ask of clients.
+struct Told {
+    endpoints: Vec<Endpoint>,
+    security: Vec<Arc<ListenerSecurity>>,
 }
 
 /// Opens the data directory and all that is in it. Blocks on the disk.
 fn open(
     builder: &BrokerBuilder,
     place: &DataPlace,
-    endpoints: Vec<Endpoint>,
+    told: Told,
     runtime: tokio::runtime::Handle,
 ) -> Result<Node, StartError> {
     let settings = builder.settings.clone();
@@ -151,7 +208,8 @@ fn open(
         storage,
         metadata,
         connections: OpenConnections::default(),
-        endpoints,
+        endpoints: told.endpoints,
+        listeners: told.security,
         producer_ids: Mutex::default(),
         log_defaults: RwLock::new(Arc::new(log_defaults)),
         stopping: CancellationToken::new(),

@@ -18,7 +18,7 @@ use riverrun_core::{
 };
 
 use crate::{
-    config::{BrokerConfig, UpdateMode, broker_synonym, config_type},
+    config::{BrokerConfig, UpdateMode, broker_synonym, config_type, is_sensitive},
     node::Node,
 };
 
@@ -79,7 +79,7 @@ fn rows(
                 .filter_map(|row| {
                     let value = configs.get(&row.name)?.clone();
                     Some(DescribeConfigsResourceResult {
-                        value: Some(value),
+                        value: (!row.is_sensitive).then_some(value),
                         config_source: DYNAMIC_DEFAULT_BROKER,
                         ..row
                     })
@@ -131,8 +131,13 @@ pub(super) fn topic_rows(
 
 fn broker_rows(node: &Node, synonyms: bool, documentation: bool) -> Rows {
     let rows = BrokerConfig::SETTINGS.iter().map(|setting| {
-        let all = broker_values(node, setting.name);
+        let mut all = broker_values(node, setting.name);
+        let is_sensitive = is_sensitive(setting.name);
+        if is_sensitive {
+            all.iter_mut().for_each(|value| value.value = None);
+        }
         DescribeConfigsResourceResult {
+            is_sensitive,
             name: setting.name.to_owned(),
             value: all.first().and_then(|first| first.value.clone()),
             read_only: setting.mode == UpdateMode::ReadOnly,
@@ -140,7 +145,6 @@ fn broker_rows(node: &Node, synonyms: bool, documentation: bool) -> Rows {
             synonyms: if synonyms { all } else { Vec::new() },
             config_type: setting.config_type.wire(),
             documentation: documentation.then(|| setting.doc.to_owned()),
-            ..Default::default()
         }
     });
     rows.collect()

@@ -4,7 +4,10 @@
 //! Not here: topic settings (`riverrun_core::log::LogConfig` has their table) and Kafka's settings without an effect
 //! (`kafka_names`). Names and defaults are those of Kafka's `KafkaConfig`; `riverrun.*` are ours.
 
-use super::value::{ConfigType, ConfigValue, Durability, Importance, UpdateMode, any, at_least, list_of, one_of};
+use super::value::{
+    ConfigType, ConfigValue, Durability, Importance, Secret, UpdateMode, any, at_least, list_of, one_of,
+    one_of_ignoring_case,
+};
 
 /// One row of the table, without its value.
 #[derive(Debug, Clone, Copy)]
@@ -88,19 +91,40 @@ fn check<T>(value: &T, check: impl Fn(&T) -> Result<(), String>) -> Result<(), S
 
 const CODECS: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 const POLICIES: &[&str] = &["compact", "delete"];
+const AUTHORIZERS: &[&str] = &["", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"];
+const CLIENT_AUTH: &[&str] = &["required", "requested", "none"];
+const TLS_VERSIONS: &[&str] = &["TLSv1.2", "TLSv1.3"];
 const TIMESTAMP_TYPES: &[&str] = &["CreateTime", "LogAppendTime"];
+
+fn default_protocol_map() -> Vec<String> {
+    ["SASL_SSL", "PLAINTEXT", "SSL", "SASL_PLAINTEXT"].iter().map(|name| format!("{name}:{name}")).collect()
+}
 
 settings! {
     advertised_listeners: Vec<String> = Vec::new(), "advertised.listeners", any, High, ReadOnly,
         "The addresses clients are told to connect to, one per listener and in their order; as bound if empty.";
+    allow_everyone_if_no_acl_found: bool = false, "allow.everyone.if.no.acl.found", any, Medium, ReadOnly,
+        "Whether everybody may use what no ACL speaks of; counts with an authorizer only.";
+    authorizer_class_name: String = String::new(), "authorizer.class.name", one_of(AUTHORIZERS), Low, ReadOnly,
+        "What decides who may do what: empty for nothing, or the name of Kafka's StandardAuthorizer for ACLs.";
     auto_create_topics_enable: bool = true, "auto.create.topics.enable", any, High, ReadOnly,
         "Whether a topic that a client asks metadata of is created if it does not exist.";
     broker_rack: Option<String> = None, "broker.rack", any, Medium, ReadOnly,
         "The rack told to clients in metadata.";
     compression_type: String = "producer".to_owned(), "compression.type", one_of(CODECS), High, Dynamic,
         "The codec batches are stored in, for topics that set none; `producer` keeps what each producer chose.";
+    connection_failed_authentication_delay_ms: i32 = 100, "connection.failed.authentication.delay.ms", at_least(0), Low, ReadOnly,
+        "Milliseconds a connection whose authentication failed is kept waiting before it hears so and is closed.";
     connections_max_idle_ms: i64 = 600_000, "connections.max.idle.ms", any, Medium, ReadOnly,
         "Milliseconds after which a connection on which nothing happens is closed; negative for never.";
+    connections_max_reauth_ms: i64 = 0, "connections.max.reauth.ms", any, Medium, ReadOnly,
+        "Milliseconds after which a client must authenticate again by SASL (KIP-368); 0 for never. May be set per listener and mechanism.";
+    controller_listener_names: Vec<String> = Vec::new(), "controller.listener.names", any, High, ReadOnly,
+        "Listeners of Kafka's controller. There is no separate controller here: they are not opened.";
+    controller_quota_window_num: i32 = 11, "controller.quota.window.num", at_least(1), Low, ReadOnly,
+        "Samples kept for the quota on changes of topics.";
+    controller_quota_window_size_seconds: i32 = 1, "controller.quota.window.size.seconds", at_least(1), Low, ReadOnly,
+        "Seconds of each of these samples.";
     default_replication_factor: i32 = 1, "default.replication.factor", at_least(1), Medium, ReadOnly,
         "Replicas of a topic created without saying how many. A single node can hold one.";
     delete_topic_enable: bool = true, "delete.topic.enable", any, High, ReadOnly,
@@ -115,6 +139,10 @@ settings! {
         "Members a group may have.";
     group_min_session_timeout_ms: i32 = 6_000, "group.min.session.timeout.ms", at_least(1), Medium, ReadOnly,
         "The shortest session timeout in milliseconds a group member may ask for.";
+    inter_broker_listener_name: Option<String> = None, "inter.broker.listener.name", any, Medium, ReadOnly,
+        "The listener for other brokers; must name one of the listeners.";
+    listener_security_protocol_map: Vec<String> = default_protocol_map(), "listener.security.protocol.map", any, Low, ReadOnly,
+        "The security protocol of each listener name: NAME:PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.";
     listeners: Vec<String> = Vec::new(), "listeners", any, High, ReadOnly,
         "The addresses to listen on: PLAINTEXT://host:port, several with commas; port 0 lets the system choose.";
     log_cleanup_policy: Vec<String> = vec!["delete".to_owned()], "log.cleanup.policy", list_of(POLICIES), Medium, Dynamic,
@@ -151,10 +179,14 @@ settings! {
         "Bytes of a segment's file, after which a new segment begins.";
     log_segment_delete_delay_ms: i64 = 60_000, "log.segment.delete.delay.ms", at_least(0), Low, Dynamic,
         "Milliseconds a deleted segment's files stay before they are removed.";
+    max_connection_creation_rate: i32 = i32::MAX, "max.connection.creation.rate", at_least(0), Medium, ReadOnly,
+        "Connections accepted per second; may be set per listener. Further ones wait.";
     max_connections: i32 = i32::MAX, "max.connections", at_least(0), Medium, ReadOnly,
         "Open connections over all listeners, above which new ones are closed at once.";
     max_connections_per_ip: i32 = i32::MAX, "max.connections.per.ip", at_least(0), Medium, ReadOnly,
         "Open connections from one IP address, above which new ones are closed at once.";
+    max_connections_per_ip_overrides: Vec<String> = Vec::new(), "max.connections.per.ip.overrides", any, Medium, ReadOnly,
+        "Exceptions to max.connections.per.ip: address:count.";
     max_request_partition_size_limit: i32 = 2_000, "max.request.partition.size.limit", at_least(1), Medium, ReadOnly,
         "Partitions in one answer to DescribeTopicPartitions.";
     message_max_bytes: i32 = 1_048_588, "message.max.bytes", at_least(0), High, Dynamic,
@@ -175,6 +207,14 @@ settings! {
         "Partitions of __consumer_offsets; counts when the topic is created, on first use.";
     offsets_topic_segment_bytes: i32 = 104_857_600, "offsets.topic.segment.bytes", at_least(1_048_576), High, ReadOnly,
         "Bytes of a segment of __consumer_offsets; counts when the topic is created.";
+    queued_max_request_bytes: i64 = -1, "queued.max.request.bytes", any, Medium, ReadOnly,
+        "Bytes of requests held in memory over all connections, above which nothing more is read; -1 for riverrun.requests.max.bytes.";
+    quota_window_num: i32 = 11, "quota.window.num", at_least(1), Low, ReadOnly,
+        "Samples kept for client quotas.";
+    quota_window_size_seconds: i32 = 1, "quota.window.size.seconds", at_least(1), Low, ReadOnly,
+        "Seconds of each of these samples.";
+    riverrun_authentication_timeout_ms: i32 = 30_000, "riverrun.authentication.timeout.ms", at_least(1), Low, ReadOnly,
+        "Milliseconds a connection has for its TLS handshake and SASL authentication together.";
     riverrun_connection_inflight_max: i32 = 100, "riverrun.connection.inflight.max", at_least(1), Low, ReadOnly,
         "Requests of one connection that may be under way; then nothing more is read from it until one is answered.";
     riverrun_connection_inflight_max_bytes: i32 = 67_108_864, "riverrun.connection.inflight.max.bytes", at_least(1), Low, ReadOnly,
@@ -183,12 +223,66 @@ settings! {
         "When acks=all is answered: `fsync` after an fdatasync that all waiting appends share, `os` after the write.";
     riverrun_request_max_decoded_bytes: i32 = 67_108_864, "riverrun.request.max.decoded.bytes", at_least(1024), Low, ReadOnly,
         "Memory one request may take when decoded, record bytes not counted.";
+    riverrun_requests_max_bytes: i64 = 536_870_912, "riverrun.requests.max.bytes", at_least(1), Low, ReadOnly,
+        "Bytes of requests held in memory over all connections, unless queued.max.request.bytes says otherwise.";
     riverrun_responses_max_bytes: i32 = 268_435_456, "riverrun.responses.max.bytes", at_least(0), Low, ReadOnly,
         "Record bytes that wait to be sent, over all connections; above it a fetch gets one batch, whatever it asks for.";
+    riverrun_sasl_plain_allow_plaintext: bool = false, "riverrun.sasl.plain.allow.plaintext", any, Low, ReadOnly,
+        "Whether SASL/PLAIN, which sends passwords as they are, is served on a listener without TLS.";
+    sasl_enabled_mechanisms: Vec<String> = vec!["GSSAPI".to_owned()], "sasl.enabled.mechanisms", any, Medium, ReadOnly,
+        "SASL mechanisms of SASL listeners: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER. GSSAPI is not served.";
+    sasl_jaas_config: Option<Secret> = None, "sasl.jaas.config", any, Medium, ReadOnly,
+        "Users of PLAIN, in JAAS form; set as listener.name.<listener>.<mechanism>.sasl.jaas.config.";
+    sasl_oauthbearer_clock_skew_seconds: i32 = 30, "sasl.oauthbearer.clock.skew.seconds", at_least(0), Low, ReadOnly,
+        "Seconds by which the clocks of the token's issuer and this broker may differ.";
+    sasl_oauthbearer_expected_audience: Vec<String> = Vec::new(), "sasl.oauthbearer.expected.audience", any, Low, ReadOnly,
+        "A token must be meant for one of these. Required for OAUTHBEARER.";
+    sasl_oauthbearer_expected_issuer: Option<String> = None, "sasl.oauthbearer.expected.issuer", any, Low, ReadOnly,
+        "A token must come from this issuer. Required for OAUTHBEARER.";
+    sasl_oauthbearer_jwks_endpoint_refresh_ms: i64 = 3_600_000, "sasl.oauthbearer.jwks.endpoint.refresh.ms", at_least(1), Low, ReadOnly,
+        "Milliseconds between two looks at the JWKS for new keys.";
+    sasl_oauthbearer_jwks_endpoint_url: Option<String> = None, "sasl.oauthbearer.jwks.endpoint.url", any, Medium, ReadOnly,
+        "Where the public keys of the issuer are: a file:// URL of a JWKS. Required for OAUTHBEARER.";
+    sasl_oauthbearer_scope_claim_name: String = "scope".to_owned(), "sasl.oauthbearer.scope.claim.name", any, Low, ReadOnly,
+        "The claim that holds the scopes of a token.";
+    sasl_oauthbearer_sub_claim_name: String = "sub".to_owned(), "sasl.oauthbearer.sub.claim.name", any, Low, ReadOnly,
+        "The claim that names the principal of a token.";
+    sasl_server_max_receive_size: i32 = 524_288, "sasl.server.max.receive.size", at_least(1), Medium, ReadOnly,
+        "Bytes of one request before a SASL connection is authenticated.";
     socket_listen_backlog_size: i32 = 50, "socket.listen.backlog.size", at_least(1), Medium, ReadOnly,
         "Connections the system queues before they are accepted.";
     socket_request_max_bytes: i32 = 104_857_600, "socket.request.max.bytes", at_least(1), Medium, ReadOnly,
         "Bytes of one request; a larger one closes its connection.";
+    ssl_cipher_suites: Vec<String> = Vec::new(), "ssl.cipher.suites", any, Low, ReadOnly,
+        "The cipher suites offered, by their names in RFCs; all safe ones if empty.";
+    ssl_client_auth: String = "none".to_owned(), "ssl.client.auth", one_of_ignoring_case(CLIENT_AUTH), Medium, ReadOnly,
+        "Whether TLS clients must show a certificate: `required`, `requested`, `none`.";
+    ssl_enabled_protocols: Vec<String> = vec!["TLSv1.2".to_owned(), "TLSv1.3".to_owned()], "ssl.enabled.protocols", list_of(TLS_VERSIONS), Medium, ReadOnly,
+        "The versions of TLS that are served.";
+    ssl_key_password: Option<Secret> = None, "ssl.key.password", any, High, Dynamic,
+        "The password of the private key, if it is encrypted.";
+    ssl_keystore_certificate_chain: Option<Secret> = None, "ssl.keystore.certificate.chain", any, High, Dynamic,
+        "The certificate chain in PEM form, if it is given here instead of in a file.";
+    ssl_keystore_key: Option<Secret> = None, "ssl.keystore.key", any, High, Dynamic,
+        "The private key in PEM form (PKCS#8), if it is given here instead of in a file.";
+    ssl_keystore_location: Option<String> = None, "ssl.keystore.location", any, High, Dynamic,
+        "A PEM file with the private key and the certificate chain. Read again when it changes.";
+    ssl_keystore_password: Option<Secret> = None, "ssl.keystore.password", any, High, Dynamic,
+        "Kafka's password for a JKS or PKCS12 store; a PEM store has none.";
+    ssl_keystore_type: String = "JKS".to_owned(), "ssl.keystore.type", any, Medium, Dynamic,
+        "The form of the key store. PEM is the one that is served.";
+    ssl_principal_mapping_rules: String = "DEFAULT".to_owned(), "ssl.principal.mapping.rules", any, Medium, ReadOnly,
+        "How the name in a client's certificate becomes its principal: RULE:pattern/replacement/[LU], or DEFAULT.";
+    ssl_truststore_certificates: Option<Secret> = None, "ssl.truststore.certificates", any, High, Dynamic,
+        "The certificates clients' certificates are checked against, in PEM form.";
+    ssl_truststore_location: Option<String> = None, "ssl.truststore.location", any, High, Dynamic,
+        "A PEM file with these certificates. Read again when it changes.";
+    ssl_truststore_password: Option<Secret> = None, "ssl.truststore.password", any, High, Dynamic,
+        "Kafka's password for a JKS or PKCS12 store; a PEM store has none.";
+    ssl_truststore_type: String = "JKS".to_owned(), "ssl.truststore.type", any, Medium, Dynamic,
+        "The form of the trust store. PEM is the one that is served.";
+    super_users: String = String::new(), "super.users", any, Medium, ReadOnly,
+        "Principals that may do everything, separated by semicolons: User:admin;User:CN=ops.";
 }
 
 impl BrokerConfig {

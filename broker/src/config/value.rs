@@ -20,6 +20,8 @@ pub enum ConfigType {
     Double,
     /// Texts separated by commas.
     List,
+    /// A secret: never shown.
+    Password,
 }
 
 impl ConfigType {
@@ -33,6 +35,7 @@ impl ConfigType {
             Self::Long => 5,
             Self::Double => 6,
             Self::List => 7,
+            Self::Password => 9,
         }
     }
 
@@ -46,6 +49,7 @@ impl ConfigType {
             Self::Long => "long",
             Self::Double => "double",
             Self::List => "list",
+            Self::Password => "password",
         }
     }
 }
@@ -137,6 +141,40 @@ impl ConfigValue for String {
 
     fn render(&self) -> Option<String> {
         Some(self.clone())
+    }
+}
+
+/// A secret setting: shown nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a text for a secret.
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The secret itself.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+impl ConfigValue for Secret {
+    const TYPE: ConfigType = ConfigType::Password;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self::new(text.trim()))
+    }
+
+    fn render(&self) -> Option<String> {
+        Some("[hidden]".to_owned())
     }
 }
 
@@ -234,6 +272,14 @@ pub(crate) fn at_least<T: Bounded>(min: i32) -> impl Fn(&T) -> Result<(), String
 pub(crate) fn one_of(allowed: &'static [&'static str]) -> impl Fn(&String) -> Result<(), String> {
     move |value| {
         if allowed.contains(&value.as_str()) { Ok(()) } else { Err(format!("expected one of {}", allowed.join(", "))) }
+    }
+}
+
+/// Accepts one of the given texts, whatever the case.
+pub(crate) fn one_of_ignoring_case(allowed: &'static [&'static str]) -> impl Fn(&String) -> Result<(), String> {
+    move |value| {
+        let known = allowed.iter().any(|word| word.eq_ignore_ascii_case(value));
+        if known { Ok(()) } else { Err(format!("expected one of {}", allowed.join(", "))) }
     }
 }
 

@@ -16,17 +16,15 @@ use futures::future::BoxFuture;
 use riverrun_core::protocol::{
     ApiKey, DecodeLimits, DecodeRequestError, EncodeError, RequestHeader, ResponseBody, decode_request, encode_response,
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     Unsent,
     frame_buffer::{FrameBuffer, FrameTooLarge},
     out_buffer::OutBuffer,
+    stream::Stream,
 };
-use crate::{Reply, RequestContext, api, node::Node};
+use crate::{Principal, Reply, RequestContext, api, node::Node};
 
 /// Encoded responses that are gathered before they are written, as long as more are ready.
 const GATHER_BYTES: usize = 1 << 20;
@@ -112,6 +110,7 @@ struct Connection {
     node: Arc<Node>,
     origin: Origin,
     client_host: String,
+    principal: Principal,
     input: FrameBuffer,
     queue: Queue,
     output: OutBuffer,
@@ -119,9 +118,9 @@ struct Connection {
 }
 
 /// Serves one connection until it ends, and logs why if it was not the client's wish.
-pub(super) async fn serve(node: Arc<Node>, stream: TcpStream, origin: Origin) {
+pub(super) async fn serve(node: Arc<Node>, stream: Stream, origin: Origin, principal: Principal) {
     let peer = origin.peer;
-    let mut connection = Connection::new(node, origin);
+    let mut connection = Connection::new(node, origin, principal);
     let Err(ended) = connection.run(stream).await else { return };
     match &ended {
         Ended::ByClient | Ended::ShutDown | Ended::Idle(_) | Ended::Socket(_) => {
@@ -140,20 +139,21 @@ pub(super) async fn serve(node: Arc<Node>, stream: TcpStream, origin: Origin) {
 }
 
 impl Connection {
-    fn new(node: Arc<Node>, origin: Origin) -> Self {
+    fn new(node: Arc<Node>, origin: Origin, principal: Principal) -> Self {
         let limit = usize::try_from(node.start_config.socket_request_max_bytes).unwrap_or(usize::MAX);
         Self {
             unsent: Unsent::new(Arc::clone(&node)),
             node,
             origin,
             client_host: format!("/{}", origin.peer.ip()),
+            principal,
             input: FrameBuffer::new(limit),
             queue: Queue::default(),
             output: OutBuffer::default(),
         }
     }
 
-    async fn run(&mut self, mut stream: TcpStream) -> Result<(), Ended> {
+    async fn run(&mut self, mut stream: Stream) -> Result<(), Ended> {
         let idle = u64::try_from(self.node.start_config.connections_max_idle_ms).map(Duration::from_millis).ok();
         let node = Arc::clone(&self.node);
         loop {
@@ -229,6 +229,7 @@ impl Connection {
             client_id: header.client_id.clone(),
             client_host: self.client_host.clone(),
             connection_id: self.origin.connection_id,
+            principal: self.principal.clone(),
             listener: Some(self.origin.listener),
         };
         let span = tracing::trace_span!(
@@ -321,7 +322,7 @@ async fn sleep(idle: Option<Duration>) {
 }
 
 /// Writes everything. A client that takes nothing for the idle time is given up.
-async fn write(stream: &mut TcpStream, output: &mut OutBuffer, idle: Option<Duration>) -> Result<(), Ended> {
+async fn write(stream: &mut Stream, output: &mut OutBuffer, idle: Option<Duration>) -> Result<(), Ended> {
     while output.has_remaining() {
         let written = match idle {
             Some(idle) => tokio::time::timeout(idle, stream.write_buf(output)).await.map_err(|_| Ended::Stuck(idle))?,
@@ -330,6 +331,11 @@ async fn write(stream: &mut TcpStream, output: &mut OutBuffer, idle: Option<Dura
         if written? == 0 {
             return Err(io::Error::from(io::ErrorKind::WriteZero).into());
         }
+    }
+    // TLS may hold back what it has encrypted.
+    match idle {
+        Some(idle) => tokio::time::timeout(idle, stream.flush()).await.map_err(|_| Ended::Stuck(idle))??,
+        None => stream.flush().await?,
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod connection;
 mod frame_buffer;
 mod out_buffer;
+mod stream;
 
 use std::{
     io,
@@ -16,8 +17,16 @@ use std::{
 use dashmap::DashMap;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
-use crate::{endpoint::Endpoint, error::StartError, node::Node};
+use crate::{
+    Principal,
+    config::BrokerConfig,
+    endpoint::Endpoint,
+    error::StartError,
+    node::Node,
+    security::{ListenerSecurity, certificate_principal},
+};
 use connection::Origin;
+use stream::Stream;
 
 /// Connections that are open now, counted for the caps.
 #[derive(Debug, Default)]
@@ -25,6 +34,7 @@ pub(crate) struct OpenConnections {
     next_id: AtomicU64,
     all: AtomicUsize,
     by_ip: DashMap<IpAddr, usize>,
+    by_listener: DashMap<usize, usize>,
     /// Record bytes in responses that are not sent yet.
     unsent: AtomicUsize,
 }
@@ -34,6 +44,7 @@ pub(crate) struct OpenConnections {
 struct Counted {
     node: Arc<Node>,
     ip: IpAddr,
+    listener: usize,
 }
 
 impl OpenConnections {
@@ -50,19 +61,28 @@ impl OpenConnections {
 
 impl Counted {
     /// Counts a connection in, unless one of the caps is reached; then its name and value are the error.
-    fn new(node: &Arc<Node>, ip: IpAddr) -> Result<Self, (&'static str, i32)> {
-        let (all_max, ip_max) = (node.start_config.max_connections, node.start_config.max_connections_per_ip);
+    fn new(node: &Arc<Node>, ip: IpAddr, listener: usize) -> Result<Self, (&'static str, i32)> {
+        let (all_max, ip_max) = (node.start_config.max_connections, ip_max(&node.start_config, ip));
         let open = &node.connections;
-        let counted = Self { node: Arc::clone(node), ip };
+        let counted = Self { node: Arc::clone(node), ip, listener };
         let all = open.all.fetch_add(1, Ordering::Relaxed) + 1;
         let of_ip = {
             let mut of_ip = open.by_ip.entry(ip).or_insert(0);
             *of_ip += 1;
             *of_ip
         };
+        let of_listener = {
+            let mut of_listener = open.by_listener.entry(listener).or_insert(0);
+            *of_listener += 1;
+            *of_listener
+        };
         let above = |count: usize, max: i32| usize::try_from(max).is_ok_and(|max| count > max);
         if above(all, all_max) {
             return Err(("max.connections", all_max));
+        }
+        let listener_max = node.listeners.get(listener).and_then(|listener| listener.connections_max);
+        if let Some(max) = listener_max.filter(|max| above(of_listener, *max)) {
+            return Err(("listener.name.*.max.connections", max));
         }
         if above(of_ip, ip_max) {
             return Err(("max.connections.per.ip", ip_max));
@@ -75,6 +95,9 @@ impl Drop for Counted {
     fn drop(&mut self) {
         let open = &self.node.connections;
         open.all.fetch_sub(1, Ordering::Relaxed);
+        if let Some(mut of_listener) = open.by_listener.get_mut(&self.listener) {
+            *of_listener = of_listener.saturating_sub(1);
+        }
         let mut left = 0;
         if let Some(mut of_ip) = open.by_ip.get_mut(&self.ip) {
             *of_ip = of_ip.saturating_sub(1);
@@ -84,6 +107,16 @@ impl Drop for Counted {
             open.by_ip.remove_if(&self.ip, |_, count| *count == 0);
         }
     }
+}
+
+/// The cap for one address: its own, or that of all.
+fn ip_max(config: &BrokerConfig, ip: IpAddr) -> i32 {
+    let own = config.max_connections_per_ip_overrides.iter().find_map(|entry| {
+        let (host, count) = entry.rsplit_once(':')?;
+        let host: IpAddr = host.trim_matches(['[', ']']).parse().ok()?;
+        (host == ip).then(|| count.trim().parse().ok()).flatten()
+    });
+    own.unwrap_or(config.max_connections_per_ip)
 }
 
 /// One connection's share of the unsent bytes; ends when dropped.
@@ -167,7 +200,7 @@ pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener, index: usize)
 }
 
 fn serve(node: &Arc<Node>, stream: TcpStream, peer: SocketAddr, listener: usize) {
-    let counted = match Counted::new(node, peer.ip()) {
+    let counted = match Counted::new(node, peer.ip(), listener) {
         Ok(counted) => counted,
         Err((setting, limit)) => {
             tracing::warn!(%peer, setting, limit, "connection refused: the cap is reached");
@@ -182,7 +215,51 @@ fn serve(node: &Arc<Node>, stream: TcpStream, peer: SocketAddr, listener: usize)
     let node = Arc::clone(node);
     let tasks = node.tasks.clone();
     tasks.spawn(async move {
-        connection::serve(node, stream, origin).await;
+        if let Some((stream, principal)) = greet(&node, stream, origin).await {
+            connection::serve(node, stream, origin, principal).await;
+        }
         drop(counted);
     });
+}
+
+/// Does the TLS handshake of a connection, if its listener has TLS, and says who the client is by its certificate.
+async fn greet(node: &Node, stream: TcpStream, origin: Origin) -> Option<(Stream, Principal)> {
+    let security = node.listeners.get(origin.listener)?;
+    let Some(tls) = &security.tls else { return Some((Stream::Plain(stream), Principal::anonymous())) };
+    let handshake = tokio_rustls::TlsAcceptor::from(tls.current()).accept(stream);
+    let done = tokio::select! {
+        done = tokio::time::timeout(security.authentication_timeout, handshake) => done,
+        () = node.stopping.cancelled() => return None,
+    };
+    let peer = origin.peer;
+    match done {
+        Ok(Ok(stream)) => {
+            let principal = certificate_identity(security, &stream, peer)?;
+            Some((Stream::Tls(Box::new(stream)), principal))
+        }
+        Ok(Err(error)) => {
+            tracing::info!(%peer, listener = security.name, %error, "TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::info!(%peer, listener = security.name, "TLS handshake took too long");
+            None
+        }
+    }
+}
+
+/// Who the client is by its certificate; `None` if the mapping rules have no name for it.
+fn certificate_identity(
+    security: &ListenerSecurity,
+    stream: &tokio_rustls::server::TlsStream<TcpStream>,
+    peer: SocketAddr,
+) -> Option<Principal> {
+    let Some(certificate) = stream.get_ref().1.peer_certificates().and_then(<[_]>::first) else {
+        return Some(Principal::anonymous());
+    };
+    let principal = certificate_principal(security, certificate);
+    if principal.is_none() {
+        tracing::warn!(%peer, listener = security.name, "no rule of ssl.principal.mapping.rules fits the certificate");
+    }
+    principal
 }

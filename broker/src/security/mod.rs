@@ -1,0 +1,25 @@
+//! Who a client is and whether it may speak: listeners' security protocols, TLS, SASL.
+//!
+//! | file | what |
+//! |---|---|
+//! | `listener` | what one listener asks of its connections, from the settings |
+//! | `tls`, `pem` | server-side TLS, its certificates and their reloading |
+//! | `certificate_name` | the name in a client's certificate, as Java writes it |
+//! | `principal` | principals, and the rules that turn certificate names into them |
+//!
+//! Nothing here reads a socket: the listener does, and asks.
+
+mod certificate_name;
+mod listener;
+mod pem;
+mod principal;
+mod tls;
+
+pub(crate) use listener::ListenerSecurity;
+pub use principal::Principal;
+
+/// Who the holder of a certificate is, by the listener's rules.
+pub(crate) fn certificate_principal(listener: &ListenerSecurity, certificate: &[u8]) -> Option<Principal> {
+    let name = certificate_name::subject(certificate).ok()?;
+    Some(Principal::user(&listener.principal_rules.apply(&name)?))
+}
