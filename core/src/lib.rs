@@ -1,7 +1,7 @@
 //! The broker core of Riverrun.
 //!
-//! Everything a Kafka-compatible broker *decides* lives here: the wire protocol, record batches, the log, the group
-//! coordinator and the metadata image. What it deliberately has not: an async runtime, sockets, a clock, randomness.
+//! Everything a Kafka-compatible broker *decides* lives here: the wire protocol, record batches, the log, the group and
+//! transaction coordinators and the metadata image. What it deliberately has not: an async runtime, sockets, a clock, randomness.
 //! Time and random numbers come in as arguments, disks through a `Vfs` trait, so that the same code runs in
 //! production, in unit tests under virtual time and in a seeded simulation.
 
@@ -10,6 +10,7 @@ pub mod log;
 pub mod metadata;
 pub mod protocol;
 pub mod record;
+pub mod transaction;
 
 mod types;
 
