@@ -20,7 +20,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("riverrun", &["riverrun-core", "riverrun-client", "riverrun-broker", "riverrun-streams", "riverrun-connect"]),
     ("riverrun-examples", &["riverrun"]),
     ("riverrun-benches", &["riverrun", "riverrun-core", "riverrun-client", "riverrun-broker", "riverrun-streams"]),
-    ("xtask", &["riverrun-core", "riverrun-broker"]),
+    ("riverrun-load", &["riverrun-core"]),
+    ("xtask", &["riverrun-core", "riverrun-broker", "riverrun-load"]),
 ];
 
 /// What only tests may add: a broker to test against.
@@ -29,6 +30,7 @@ const DEV_EDGES: &[(&str, &[&str])] = &[
     ("riverrun-streams", &["riverrun-broker"]),
     ("riverrun-connect", &["riverrun-broker"]),
     ("riverrun-benches", &["riverrun-core", "riverrun-client", "riverrun-broker", "riverrun-streams"]),
+    ("riverrun-load", &["riverrun"]),
 ];
 
 pub(crate) fn run() -> Result<()> {
@@ -61,8 +63,19 @@ fn edges(root: &Path) -> Result<Vec<String>> {
     let allowed_in_tests: BTreeMap<_, _> = DEV_EDGES.iter().copied().collect();
     let members: BTreeSet<_> = EDGES.iter().map(|(name, _)| *name).collect();
     let mut faults = Vec::new();
-    for folder in [".", "core", "core/derive", "client", "broker", "streams", "connect", "examples", "benches", "xtask"]
-    {
+    for folder in [
+        ".",
+        "core",
+        "core/derive",
+        "client",
+        "broker",
+        "streams",
+        "connect",
+        "examples",
+        "benches",
+        "benches/load",
+        "xtask",
+    ] {
         let path = root.join(folder).join("Cargo.toml");
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let manifest: toml::Table = text.parse().with_context(|| format!("{} is no TOML", path.display()))?;

@@ -1,0 +1,224 @@
+//! The command line: one subcommand per workload. Each makes its topic, runs, and removes the topic.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+use riverrun_core::record::Compression;
+
+use crate::{
+    Report, admin,
+    connection::connect,
+    crowd::{self, Pace},
+    disk, fetch, memory,
+    meter::{Budget, Meter},
+    pipeline,
+    request::{Requests, Shape},
+    tail,
+};
+
+/// Bytes of a batch with which a log is filled before it is read.
+const FILL_BATCH_BYTES: usize = 100_000;
+
+/// Replays pre-encoded requests against a broker
+#[derive(Debug, Parser)]
+#[command(name = "riverrun-load")]
+pub struct Args {
+    #[command(subcommand)]
+    workload: Workload,
+}
+
+#[derive(Debug, Subcommand)]
+enum Workload {
+    /// Produce over and over; with --rate as an open loop, else as fast as answers come
+    Produce(Produce),
+    /// Fill a partition, then read it over and over
+    Fetch(Fetch),
+    /// Measure the time from producing a record to the long poll that waits for it
+    Tail(Tail),
+    /// Measure fdatasync after an append of 4 KiB
+    Disk {
+        /// Folder to write to
+        folder: PathBuf,
+        /// How long
+        #[arg(long, default_value_t = 3.0)]
+        seconds: f64,
+    },
+    /// Touch memory, so that what follows finds warm pages
+    Touch {
+        /// How much
+        #[arg(long, default_value_t = 7)]
+        gib: usize,
+    },
+}
+
+/// What all workloads against a broker share.
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// The broker, host:port
+    #[arg(long)]
+    broker: String,
+    /// Its process id, to read its CPU time
+    #[arg(long)]
+    broker_pid: Option<u32>,
+    /// The topic, which is made first and removed afterwards
+    #[arg(long, default_value = "load")]
+    topic: String,
+    /// Leave the topic there
+    #[arg(long)]
+    keep: bool,
+    /// Bytes of a record's value
+    #[arg(long, default_value_t = 100)]
+    record_bytes: usize,
+    /// Compression of the batches: none, lz4, snappy, gzip, zstd
+    #[arg(long, default_value = "none")]
+    compression: Compression,
+    /// MB that are warm-up
+    #[arg(long, default_value_t = 200)]
+    warm_up_mb: u64,
+    /// Seconds that are warm-up, if they are over first
+    #[arg(long, default_value_t = 2.0)]
+    warm_up_seconds: f64,
+    /// MB that are measured
+    #[arg(long, default_value_t = 700)]
+    mb: u64,
+    /// Seconds that are measured, if they are over first
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+}
+
+#[derive(Debug, clap::Args)]
+struct Produce {
+    #[command(flatten)]
+    common: Common,
+    /// Partitions of the topic, which requests go to in turns
+    #[arg(long, default_value_t = 1)]
+    partitions: i32,
+    /// Records of a batch
+    #[arg(long, default_value_t = 1000)]
+    batch_records: u64,
+    /// 1 or all
+    #[arg(long, default_value = "1")]
+    acks: String,
+    /// Connections
+    #[arg(long, default_value_t = 1)]
+    connections: usize,
+    /// Requests that are always under way on each connection
+    #[arg(long, default_value_t = 5)]
+    in_flight: usize,
+    /// Requests per second over all connections, sent when they are due
+    #[arg(long, conflicts_with = "in_flight")]
+    rate: Option<f64>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Fetch {
+    #[command(flatten)]
+    common: Common,
+    /// MB to read from
+    #[arg(long, default_value_t = 500)]
+    fill_mb: u64,
+    /// Bytes of one fetch
+    #[arg(long, default_value_t = 1 << 20)]
+    max_bytes: i32,
+}
+
+#[derive(Debug, clap::Args)]
+struct Tail {
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Common {
+    fn meter(&self) -> Result<Meter> {
+        let budget = |mb: u64, seconds: f64| -> Result<Budget> {
+            let duration = Duration::try_from_secs_f64(seconds).with_context(|| format!("{seconds} seconds"))?;
+            Ok(Budget { bytes: mb * 1_000_000, duration })
+        };
+        let measured = budget(self.mb, self.seconds)?;
+        Ok(Meter::new(budget(self.warm_up_mb, self.warm_up_seconds)?, measured, self.broker_pid))
+    }
+
+    fn shape(&self, partitions: i32, batch_records: u64, acks: &str) -> Result<Shape> {
+        let acks = match acks {
+            "1" => 1,
+            "all" | "-1" => -1,
+            other => bail!("acks is 1 or all, not {other}"),
+        };
+        let (topic, record_bytes, compression) = (self.topic.clone(), self.record_bytes, self.compression);
+        Ok(Shape { topic, partitions, record_bytes, batch_records, acks, compression })
+    }
+
+    /// Makes the topic, runs `workload`, removes the topic.
+    fn with_topic(&self, partitions: i32, workload: impl FnOnce() -> Result<Report>) -> Result<Report> {
+        // A batch of one large record may pass the default limit of 1 MiB.
+        let configs = [("max.message.bytes", "10485880")];
+        admin::create_topic(&self.broker, &self.topic, partitions, &configs)?;
+        let report = workload();
+        if !self.keep {
+            admin::delete_topic(&self.broker, &self.topic)?;
+        }
+        report
+    }
+}
+
+/// Runs one workload.
+///
+/// # Errors
+/// If the broker cannot be reached, refuses something, or ends.
+pub fn run(args: Args) -> Result<Report> {
+    match args.workload {
+        Workload::Produce(args) => produce(&args),
+        Workload::Fetch(args) => read(&args),
+        Workload::Tail(Tail { common }) => {
+            let requests = Requests::encode(&common.shape(1, 1, "1")?)?;
+            common.with_topic(1, || {
+                let mut meter = common.meter()?;
+                tail::run(&common.broker, &common.topic, &requests, &mut meter)?;
+                meter.report()
+            })
+        }
+        Workload::Disk { folder, seconds } => disk::sync_latency(&folder, Duration::try_from_secs_f64(seconds)?),
+        Workload::Touch { gib } => {
+            memory::touch(gib << 30);
+            Ok(Report::default())
+        }
+    }
+}
+
+fn produce(args: &Produce) -> Result<Report> {
+    let common = &args.common;
+    if args.connections == 0 || args.in_flight == 0 || args.rate.is_some_and(|rate| rate <= 0.0) {
+        bail!("connections, requests in flight and rate must be positive");
+    }
+    let requests = Requests::encode(&common.shape(args.partitions, args.batch_records, &args.acks)?)?;
+    common.with_topic(args.partitions, || {
+        let mut meter = common.meter()?;
+        match args.rate {
+            None if args.connections == 1 => {
+                pipeline::run(&connect(&common.broker)?, &requests, args.in_flight, &mut meter)?;
+            }
+            rate => {
+                let pace = rate.map_or(Pace::InFlight(args.in_flight), Pace::PerSecond);
+                crowd::run(&common.broker, args.connections, &requests, pace, &mut meter)?;
+            }
+        }
+        meter.report()
+    })
+}
+
+fn read(args: &Fetch) -> Result<Report> {
+    let common = &args.common;
+    let batch_records = (FILL_BATCH_BYTES / common.record_bytes.max(1)).max(1) as u64;
+    let requests = Requests::encode(&common.shape(1, batch_records, "1")?)?;
+    common.with_topic(1, || {
+        let fill = Budget { bytes: args.fill_mb * 1_000_000, duration: Duration::MAX };
+        let nothing = Budget { bytes: 0, duration: Duration::ZERO };
+        let mut stream = connect(&common.broker)?;
+        pipeline::run(&stream, &requests, 5, &mut Meter::new(nothing, fill, None))?;
+        let end = admin::end_offsets(&common.broker, &common.topic, 1)?.first().copied().unwrap_or_default();
+        let mut meter = common.meter()?;
+        fetch::run(&mut stream, &common.topic, args.max_bytes, end, &mut meter)?;
+        meter.report()
+    })
+}
