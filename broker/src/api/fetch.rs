@@ -14,7 +14,7 @@ use riverrun_core::{
         ErrorCode,
         messages::{
             FetchRequest, FetchResponse,
-            fetch::{EpochEndOffset, FetchPartition, FetchableTopicResponse, PartitionData},
+            fetch::{AbortedTransaction, EpochEndOffset, FetchPartition, FetchableTopicResponse, PartitionData},
         },
     },
     record::{Compression, batches},
@@ -25,7 +25,7 @@ use super::{check_leader_epoch, read_code};
 use crate::{
     Reply, RequestContext,
     node::Node,
-    storage::{FetchWaiter, Partition, ReadIsolation},
+    storage::{FetchWaiter, Partition, PartitionReadError, ReadIsolation},
 };
 
 const READ_COMMITTED: i8 = 1;
@@ -154,6 +154,25 @@ impl Fetch {
         Read { message: FetchResponse { responses, ..Default::default() }, bytes, complete }
     }
 
+    /// The aborted transactions with records among those that were read. The client passes over them: the bytes go out as
+    /// they are.
+    fn aborted_transactions(
+        &self,
+        partition: &Partition,
+        from: i64,
+        records: &Bytes,
+    ) -> Result<Option<Vec<AbortedTransaction>>, PartitionReadError> {
+        if self.isolation != ReadIsolation::Committed {
+            return Ok(None);
+        }
+        let Some(end) = end_of(records) else { return Ok(Some(Vec::new())) };
+        let wire = |aborted: riverrun_core::log::AbortedTransaction| AbortedTransaction {
+            producer_id: aborted.producer_id,
+            first_offset: aborted.first_offset,
+        };
+        Ok(Some(partition.aborted_transactions(from, end)?.into_iter().map(wire).collect()))
+    }
+
     fn read_partition(
         &self,
         partition: &Partition,
@@ -171,6 +190,7 @@ impl Fetch {
             high_watermark: offsets.high_watermark,
             last_stable_offset: offsets.last_stable,
             log_start_offset: offsets.log_start,
+            // Null for whoever reads everything, as in Kafka.
             aborted_transactions: (self.isolation == ReadIsolation::Committed).then(Vec::new),
             // Never null: librdkafka takes null for a broken response.
             records: Some(Bytes::new()),
@@ -186,16 +206,25 @@ impl Fetch {
             Ok(read) if self.api_version < 10 && has_zstd(&read.records) => {
                 refused(index, ErrorCode::UnsupportedCompressionType)
             }
-            Ok(read) => PartitionData {
-                high_watermark: read.high_watermark,
-                last_stable_offset: read.last_stable_offset,
-                log_start_offset: read.log_start_offset,
-                records: Some(read.records),
-                ..found
+            Ok(read) => match self.aborted_transactions(partition, wanted.fetch_offset, &read.records) {
+                Ok(aborted_transactions) => PartitionData {
+                    high_watermark: read.high_watermark,
+                    last_stable_offset: read.last_stable_offset,
+                    log_start_offset: read.log_start_offset,
+                    aborted_transactions,
+                    records: Some(read.records),
+                    ..found
+                },
+                Err(error) => refused(index, read_code(&error)),
             },
             Err(error) => refused(index, read_code(&error)),
         }
     }
+}
+
+/// The offset after the last batch.
+fn end_of(records: &Bytes) -> Option<i64> {
+    batches(records.clone()).map_while(Result::ok).last().map(|batch| batch.header().next_offset())
 }
 
 /// Where the log parted from the history the fetcher knows, if it did (KIP-595).

@@ -12,6 +12,7 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_producers;
 mod describe_topic_partitions;
 mod fetch;
 mod find_coordinator;
@@ -31,6 +32,7 @@ mod offset_for_leader_epoch;
 mod produce;
 mod sasl;
 mod sync_group;
+mod write_txn_markers;
 
 use std::sync::Arc;
 
@@ -73,6 +75,7 @@ pub(crate) const SERVED: &[ApiKey] = &[
     ApiKey::DeleteRecords,
     ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::WriteTxnMarkers,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
     ApiKey::DescribeLogDirs,
@@ -82,6 +85,7 @@ pub(crate) const SERVED: &[ApiKey] = &[
     ApiKey::IncrementalAlterConfigs,
     ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
+    ApiKey::DescribeProducers,
     ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
 ];
@@ -115,6 +119,8 @@ pub(crate) fn handle(node: &Arc<Node>, context: &RequestContext, body: RequestBo
         RequestBody::DeleteRecords(request) => delete_records::handle(node, &request),
         RequestBody::InitProducerId(request) => init_producer_id::handle(node, &request),
         RequestBody::OffsetForLeaderEpoch(request) => Reply::now(offset_for_leader_epoch::handle(node, &request)),
+        RequestBody::WriteTxnMarkers(request) => write_txn_markers::handle(node, &request),
+        RequestBody::DescribeProducers(request) => Reply::now(describe_producers::handle(node, &request)),
         RequestBody::DescribeConfigs(request) => Reply::now(describe_configs::handle(node, request)),
         RequestBody::AlterConfigs(request) => alter_configs::handle(node, request),
         RequestBody::IncrementalAlterConfigs(request) => incremental_alter_configs::handle(node, request),
@@ -153,6 +159,8 @@ fn produce_code(error: &ProduceError) -> ErrorCode {
             AppendError::InvalidTimestamp { .. } | AppendError::ForeignClock => ErrorCode::InvalidTimestamp,
             AppendError::Producer(ProducerError::OutOfOrderSequence { .. }) => ErrorCode::OutOfOrderSequenceNumber,
             AppendError::Producer(ProducerError::Fenced { .. }) => ErrorCode::InvalidProducerEpoch,
+            AppendError::Producer(ProducerError::CoordinatorFenced { .. }) => ErrorCode::TransactionCoordinatorFenced,
+            AppendError::Producer(ProducerError::NotInTransaction { .. }) => ErrorCode::InvalidTxnState,
             AppendError::Io { .. } | AppendError::Offline { .. } => ErrorCode::KafkaStorageError,
         },
         ProduceError::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,

@@ -18,8 +18,8 @@ use bytes::Bytes;
 use riverrun_core::{
     LeaderEpoch, TopicPartition,
     log::{
-        AppendError, AppendInfo, AppendOrigin, Durability, FlushTicket, Log, LogConfig, OffsetTime, ReadError,
-        ReadInfo, StorageError,
+        AbortedTransaction, ActiveProducer, AppendError, AppendInfo, AppendOrigin, Durability, FlushTicket, Log,
+        LogConfig, OffsetTime, ReadError, ReadInfo, StorageError, TransactionMarker,
     },
 };
 
@@ -28,6 +28,9 @@ use super::{
     waiters::{self, CommitWaiters, Committed, FetchWaiter, LogOffline, OnCommitted, Watch},
 };
 use crate::clock::Clock;
+
+/// About what a marker takes; readers count the bytes they wait for.
+const MARKER_BYTES: usize = 78;
 
 /// Who must have a batch before its producer is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,8 +170,23 @@ impl Partition {
         self.append(batch, AppendOrigin::Coordinator, Acks::Leader)
     }
 
+    /// Ends a transaction. Its coordinator is told once [`Self::committed`] says so.
+    pub(crate) fn append_marker(self: &Arc<Self>, marker: &TransactionMarker) -> Result<AppendInfo, ProduceError> {
+        self.append_with(MARKER_BYTES, Acks::All, |log, leader_epoch, now_ms| {
+            log.append_marker(marker, leader_epoch, now_ms)
+        })
+    }
+
     fn append(self: &Arc<Self>, batch: Bytes, origin: AppendOrigin, acks: Acks) -> Result<AppendInfo, ProduceError> {
-        let bytes = batch.len();
+        self.append_with(batch.len(), acks, |log, leader_epoch, now_ms| log.append(batch, origin, leader_epoch, now_ms))
+    }
+
+    fn append_with(
+        self: &Arc<Self>,
+        bytes: usize,
+        acks: Acks,
+        append: impl FnOnce(&mut Log, LeaderEpoch, i64) -> Result<AppendInfo, AppendError>,
+    ) -> Result<AppendInfo, ProduceError> {
         if let Some(reason) = self.flusher.offline_reason() {
             return Err(AppendError::Offline { reason }.into());
         }
@@ -180,7 +198,7 @@ impl Partition {
         if acks == Acks::All && required > 1 {
             return Err(ProduceError::NotEnoughReplicas { required });
         }
-        let appended = state.log.append(batch, origin, self.leader_epoch, self.clock.wall_ms());
+        let appended = append(&mut state.log, self.leader_epoch, self.clock.wall_ms());
         self.log_disk(&mut state, &appended);
         let info = appended?;
         if info.duplicate {
@@ -320,6 +338,21 @@ impl Partition {
         }
         let offset = offset.unwrap_or_else(|| state.log.high_watermark());
         Ok(state.log.delete_records(offset)?)
+    }
+
+    /// The idempotent and transactional producers it remembers; `None` if it is gone.
+    pub(crate) fn active_producers(&self) -> Option<Vec<ActiveProducer>> {
+        let state = self.lock();
+        (!state.gone).then(|| state.log.active_producers())
+    }
+
+    /// The aborted transactions that overlap offsets below the last stable offset.
+    pub(crate) fn aborted_transactions(
+        &self,
+        from: i64,
+        up_to: i64,
+    ) -> Result<Vec<AbortedTransaction>, PartitionReadError> {
+        Ok(self.lock().log.aborted_transactions(from, up_to)?)
     }
 
     /// Bytes on disk.

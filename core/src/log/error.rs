@@ -164,6 +164,22 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// The same as a failure of the log's upkeep.
+    pub(super) fn into_storage(self) -> StorageError {
+        match self {
+            Self::Io { file, source } => StorageError { action: "read", file, source },
+            Self::Corrupt { ref file, .. } => {
+                let file = file.clone();
+                StorageError { action: "read", file, source: io::Error::new(io::ErrorKind::InvalidData, self) }
+            }
+            Self::OffsetOutOfRange { .. } => {
+                StorageError { action: "read", file: String::new(), source: io::Error::other(self) }
+            }
+        }
+    }
+}
+
 /// Why the log's own upkeep (flush, roll, retention, closing) failed. The log is offline then.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {file}")]

@@ -4,9 +4,10 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use super::{
-    Log, StorageError, checkpoint,
+    Log, ReadError, StorageError, checkpoint,
     roll::write_whole,
     segment::file_name,
+    txn_index::TransactionIndex,
     vfs::{Vfs, VfsFile},
 };
 
@@ -110,6 +111,9 @@ impl Log {
             source,
         })?;
         self.closed_files.push(snapshot);
+        if self.segments.values().next_back().is_some_and(|active| active.aborted != TransactionIndex::OnDisk) {
+            self.know_active_aborted().map_err(ReadError::into_storage)?;
+        }
         if let Some(active) = self.segments.values_mut().next_back() {
             let file = active.path("index").display().to_string();
             let indexes = active.write_index(&*self.vfs);

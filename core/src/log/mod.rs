@@ -10,6 +10,7 @@
 //!                leader-epoch-checkpoint             which epoch began where
 //!                <base offset>.log                   the batches: the only truth
 //!                <base offset>.index  .timeindex     derived: where an offset, where a time is
+//!                <base offset>.txnindex              derived: which transactions were aborted
 //!                <base offset>.snapshot              derived: the producers before that offset
 //! ```
 //!
@@ -33,7 +34,9 @@ mod epochs;
 mod error;
 mod flush;
 mod index;
+mod marker;
 mod open;
+mod producer_snapshot;
 mod producers;
 mod read;
 mod recovery;
@@ -43,6 +46,8 @@ mod segment;
 mod tear;
 #[cfg(test)]
 mod tests;
+mod transactions;
+mod txn_index;
 mod vfs;
 
 mod partition_log;
@@ -54,9 +59,11 @@ pub use directory::{DirectoryError, DirectoryIdentity, LogDirectory};
 pub use epochs::LeaderEpochs;
 pub use error::{AppendError, OpenError, ReadError, StorageError};
 pub use flush::FlushTicket;
+pub use marker::TransactionMarker;
 pub use open::LogOptions;
 pub use partition_log::{AppendInfo, Log};
-pub use producers::ProducerError;
+pub use producers::{ActiveProducer, ProducerError};
 pub use read::{OffsetTime, ReadInfo};
 pub use recovery::Recovery;
+pub use txn_index::AbortedTransaction;
 pub use vfs::{Fault, OsVfs, SimulatedVfs, Vfs, VfsFile};

@@ -8,6 +8,7 @@ use super::{
     producers::Producers,
     recovery::{self, Learned, io_error},
     segment::{Segment, SegmentError, file_name},
+    txn_index::TransactionIndex,
     vfs::Vfs,
 };
 use crate::{TopicPartition, Uuid};
@@ -176,9 +177,9 @@ impl Log {
         if trusted {
             if segment.next_offset > snapshot_at {
                 let producers = &mut self.producers;
-                recovery::each_header(&*self.vfs, &mut segment, |header| {
+                recovery::each_batch(&*self.vfs, &mut segment, |header, marker| {
                     if header.base_offset >= snapshot_at {
-                        producers.update(header);
+                        producers.apply(header, marker);
                     }
                 })
                 .map_err(damaged)?;
@@ -188,12 +189,22 @@ impl Log {
         let synced = next_base.map_or(self.recovery_point, |next| next.min(trusted_to));
         let mut learned = Learned {
             producers: &mut self.producers,
+            snapshot_at,
             epochs: &mut self.epochs,
             report: &mut self.recovery,
             epoch: -1,
             gaps_allowed: self.gaps_allowed,
         };
         recovery::recover_segment(&*self.vfs, &mut segment, index_interval, synced, &mut learned)?;
+        if segment.aborted == TransactionIndex::Unknown && next_base.unwrap_or(i64::MAX) <= trusted_to {
+            segment.aborted = TransactionIndex::OnDisk;
+        } else if segment.aborted == TransactionIndex::Unknown {
+            // Its file may be one of an earlier time, which lacks what came after it.
+            match self.vfs.remove(&segment.path("txnindex")) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io("remove the index of")(error)),
+                _ => {}
+            }
+        }
         if next_base.is_some() {
             self.closed_files.extend(segment.write_index(&*self.vfs).map_err(io("write the index of"))?);
         }
@@ -205,7 +216,7 @@ impl Log {
         let mut epochs = LeaderEpochs::default();
         for segment in self.segments.values_mut().filter(|segment| segment.size > 0) {
             let path = segment.path("log");
-            recovery::each_header(&*self.vfs, segment, |header| {
+            recovery::each_batch(&*self.vfs, segment, |header, _| {
                 epochs.assign(header.partition_leader_epoch, header.base_offset);
             })
             .map_err(|error| segment_open_error(&path, error))?;
@@ -218,7 +229,7 @@ impl Log {
 
     fn drop_segments(&mut self, bases: &[i64]) -> Result<(), OpenError> {
         for base in bases {
-            for suffix in ["log", "index", "timeindex", "snapshot"] {
+            for suffix in ["log", "index", "timeindex", "txnindex", "snapshot"] {
                 let path = self.folder.join(file_name(*base, suffix));
                 match self.vfs.open(&path) {
                     Ok(file) => {

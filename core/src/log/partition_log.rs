@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{
     AppendError, AppendOrigin, LeaderEpochs, LogConfig, Recovery,
     append::{self, Accepted},
+    marker::EndMarker,
     producers::Producers,
     segment::Segment,
     vfs::{Vfs, VfsFile},
@@ -88,11 +89,6 @@ impl Log {
         self.high_watermark
     }
 
-    /// The offset before which no transaction is open. There are no transactions yet, so it is the high watermark.
-    pub fn last_stable_offset(&self) -> i64 {
-        self.high_watermark
-    }
-
     /// The offset before which everything is synced.
     pub fn recovery_point(&self) -> i64 {
         self.recovery_point
@@ -129,6 +125,7 @@ impl Log {
         let moved = offset > self.high_watermark;
         if moved {
             self.high_watermark = offset;
+            self.producers.settle_below(offset);
         }
         moved
     }
@@ -144,13 +141,11 @@ impl Log {
         leader_epoch: LeaderEpoch,
         now_ms: i64,
     ) -> Result<AppendInfo, AppendError> {
-        if let Some(reason) = &self.offline {
-            return Err(AppendError::Offline { reason: reason.clone() });
-        }
+        self.check_online()?;
         let Accepted { batch, log_append_time } = append::accept(batch, origin, &self.config, now_ms)?;
         let log_start_offset = self.log_start_offset;
         if batch.header().has_producer_id()
-            && let Some(known) = self.producers.check(batch.header())?
+            && let Some(known) = self.producers.check(batch.header(), origin == AppendOrigin::Client)?
         {
             return Ok(AppendInfo {
                 base_offset: known.base_offset,
@@ -160,16 +155,44 @@ impl Log {
                 duplicate: true,
             });
         }
+        let info = self.append_checked(&batch, leader_epoch, now_ms)?;
+        Ok(AppendInfo { log_append_time, ..info })
+    }
+
+    pub(super) fn check_online(&self) -> Result<(), AppendError> {
+        match &self.offline {
+            Some(reason) => Err(AppendError::Offline { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Appends a batch that was found to be in order.
+    pub(super) fn append_checked(
+        &mut self,
+        batch: &RecordBatch,
+        leader_epoch: LeaderEpoch,
+        now_ms: i64,
+    ) -> Result<AppendInfo, AppendError> {
+        let log_start_offset = self.log_start_offset;
+        let marker = EndMarker::of(batch)?;
         let base_offset = self.log_end_offset();
         let header = BatchHeader { base_offset, partition_leader_epoch: leader_epoch.0, ..*batch.header() };
         self.roll_if_needed(&header, now_ms)?;
-        self.write(&batch, &header)?;
+        if marker.is_some_and(|marker| !marker.commit) {
+            // If it cannot be read now, it is built from the batches when it is needed.
+            let _ = self.know_active_aborted();
+        }
+        self.write(batch, &header)?;
         if self.epochs.assign(leader_epoch.0, base_offset) {
             self.epochs_dirty = true;
         }
-        self.producers.update(&header);
+        if let Some(aborted) = self.producers.apply(&header, marker)
+            && let Some(active) = self.segments.values_mut().next_back()
+        {
+            active.aborted.push(aborted);
+        }
         let last_offset = header.last_offset();
-        Ok(AppendInfo { base_offset, last_offset, log_append_time, log_start_offset, duplicate: false })
+        Ok(AppendInfo { base_offset, last_offset, log_append_time: None, log_start_offset, duplicate: false })
     }
 
     fn write(&mut self, batch: &RecordBatch, header: &BatchHeader) -> Result<(), AppendError> {
@@ -190,7 +213,7 @@ impl Log {
         Ok(())
     }
 
-    /// Forgets idempotent producers that have not written since `timestamp`.
+    /// Forgets producers that have not written since `timestamp`, but for those with an open transaction.
     pub fn expire_producers(&mut self, timestamp: i64) {
         self.producers.expire(timestamp);
     }

@@ -1,34 +1,34 @@
-//! What a log knows of its idempotent producers: the last five batches of each, so that a retry is answered with the
-//! offset it already has, a gap is refused, and an older session is fenced.
+//! What a log knows of its idempotent and transactional producers: the last five batches of each, so that a retry is
+//! answered with the offset it already has, a gap is refused, and an older session is fenced; and where the transaction
+//! began that it has open.
 //!
-//! State is rebuilt from batch headers; a snapshot in Kafka's format, taken when a segment begins and when the log
-//! closes, saves reading all of them again:
+//! A transaction begins with the first transactional batch of a producer and ends with a marker of the coordinator's:
 //!
-//! ```text
-//!  0  i16  version, 1
-//!  2  u32  CRC32C of what follows
-//!  6  i32  number of entries, then for each (46 bytes):
-//!          i64 producer id   i16 epoch        i32 last sequence   i64 last offset
-//!          i32 offset delta  i64 timestamp    i32 coordinator epoch
-//!          i64 first offset of its open transaction, -1 for none
-//! ```
-//! Kafka writes one entry per producer, that of its last batch, and so forgets the four before on a restart. Here each
-//! remembered batch has an entry, the oldest first: Kafka lets a later entry of a producer replace an earlier one, so it
-//! reads out of these files what it would have written.
+//! | state of a producer | batch                                | becomes | refused                                   |
+//! |---------------------|--------------------------------------|---------|-------------------------------------------|
+//! | idle                | records, transactional               | open    | older epoch, gap in the sequence          |
+//! | idle                | marker                               | idle    | older epoch, older coordinator            |
+//! | open                | records, transactional               | open    | older epoch, gap in the sequence          |
+//! | open                | records, not transactional           |         | always                                    |
+//! | open                | marker                               | idle    | older epoch (v2: the same), older coordinator |
 //!
-//! Source: Kafka's `ProducerStateManager`, `ProducerAppendInfo`, KIP-98.
+//! A marker's epoch may be higher than that of the records: the coordinator raised it, to fence the producer or, with
+//! version 2 of the protocol, with every transaction. The producer's next batch then begins its sequence at 0.
+//!
+//! State is rebuilt from the batches; [`super::producer_snapshot`] saves reading all of them again.
+//!
+//! Source: Kafka's `ProducerStateManager`, `ProducerAppendInfo`, `ProducerStateEntry`; KIP-98, KIP-890.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::record::{BatchHeader, crc32c};
+use super::{
+    marker::{EndMarker, TransactionMarker},
+    txn_index::{AbortedEntry, AbortedTransaction},
+};
+use crate::record::BatchHeader;
 
 /// How many batches of a producer are remembered: as many as it may have in flight.
-const BATCHES_KEPT: usize = 5;
-const VERSION: i16 = 1;
-const CRC_OFFSET: usize = 2;
-const ENTRIES_OFFSET: usize = CRC_OFFSET + 4;
-const ENTRY_LEN: usize = 8 + 2 + 4 + 8 + 4 + 8 + 4 + 8;
-const _: () = assert!(ENTRY_LEN == 46);
+pub(super) const BATCHES_KEPT: usize = 5;
 
 /// Why a producer's batch is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +53,39 @@ pub enum ProducerError {
         /// The epoch that is in force.
         current: i16,
     },
+    /// A marker comes from a coordinator that has been replaced.
+    #[error("producer {producer_id}: the marker's coordinator epoch {got} is older than {current}")]
+    CoordinatorFenced {
+        /// The producer.
+        producer_id: i64,
+        /// The marker's coordinator epoch.
+        got: i32,
+        /// The latest that was seen.
+        current: i32,
+    },
+    /// Records outside of a transaction, from a producer that has one open.
+    #[error("producer {producer_id} has a transaction open, and the batch does not belong to it")]
+    NotInTransaction {
+        /// The producer.
+        producer_id: i64,
+    },
+}
+
+/// A producer as an operator sees it (DescribeProducers).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveProducer {
+    /// Its id.
+    pub producer_id: i64,
+    /// The epoch of its session.
+    pub producer_epoch: i16,
+    /// The last sequence number it wrote in this epoch; `None` if it has not.
+    pub last_sequence: Option<i32>,
+    /// When it, or the coordinator for it, wrote last; `None` if that had no timestamp.
+    pub last_timestamp: Option<i64>,
+    /// Epoch of the last coordinator that ended a transaction of its; `None` if none did.
+    pub coordinator_epoch: Option<i32>,
+    /// Where the transaction began that it has open.
+    pub transaction_first_offset: Option<i64>,
 }
 
 /// Where a batch that arrives a second time already stands.
@@ -64,25 +97,34 @@ pub(super) struct Duplicate {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Batch {
-    last_sequence: i32,
-    last_offset: i64,
-    offset_delta: i32,
-    timestamp: i64,
+pub(super) struct Batch {
+    /// -1 for a coordinator's batch, which is not numbered.
+    pub(super) last_sequence: i32,
+    pub(super) last_offset: i64,
+    pub(super) offset_delta: i32,
+    pub(super) timestamp: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Producer {
-    epoch: i16,
-    batches: VecDeque<Batch>,
-    coordinator_epoch: i32,
-    transaction_first_offset: Option<i64>,
+pub(super) struct Producer {
+    pub(super) epoch: i16,
+    /// In this epoch.
+    pub(super) batches: VecDeque<Batch>,
+    /// -1 for none.
+    pub(super) coordinator_epoch: i32,
+    /// Of the last batch or marker.
+    pub(super) last_timestamp: i64,
+    pub(super) transaction_first_offset: Option<i64>,
 }
 
 /// The producers of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Producers {
-    by_id: BTreeMap<i64, Producer>,
+    pub(super) by_id: BTreeMap<i64, Producer>,
+    /// Open transactions: first offset, producer.
+    open: BTreeMap<i64, i64>,
+    /// Ended ones whose markers are not below the high watermark yet: first offset, offset of the marker.
+    unreplicated: BTreeMap<i64, i64>,
 }
 
 /// The sequence number `delta` before `sequence`; they wrap from 2³¹-1 to 0.
@@ -91,64 +133,100 @@ fn sequence_before(sequence: i32, delta: i32) -> i32 {
 }
 
 impl Batch {
-    /// Stands in a snapshot for a producer without batches.
-    const NONE: Self = Self { last_sequence: -1, last_offset: -1, offset_delta: 0, timestamp: -1 };
-
     fn first_sequence(&self) -> i32 {
-        sequence_before(self.last_sequence, self.offset_delta)
+        if self.last_sequence < 0 { -1 } else { sequence_before(self.last_sequence, self.offset_delta) }
+    }
+}
+
+impl Producer {
+    fn new(epoch: i16) -> Self {
+        Self {
+            epoch,
+            batches: VecDeque::new(),
+            coordinator_epoch: -1,
+            last_timestamp: -1,
+            transaction_first_offset: None,
+        }
+    }
+
+    fn enter_epoch(&mut self, epoch: i16) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.batches.clear();
+        }
     }
 }
 
 impl Producers {
-    /// Whether a batch may be appended: `Some` if it already was.
-    pub(super) fn check(&self, header: &BatchHeader) -> Result<Option<Duplicate>, ProducerError> {
+    /// Producers out of a snapshot, at a time when everything before it is settled.
+    pub(super) fn restored(by_id: BTreeMap<i64, Producer>) -> Self {
+        let first_offset = |(id, producer): (&i64, &Producer)| Some((producer.transaction_first_offset?, *id));
+        let open = by_id.iter().filter_map(first_offset).collect();
+        Self { by_id, open, unreplicated: BTreeMap::new() }
+    }
+
+    /// Whether a batch of records may be appended: `Some` if it already was. A coordinator's batches are not numbered.
+    pub(super) fn check(&self, header: &BatchHeader, numbered: bool) -> Result<Option<Duplicate>, ProducerError> {
         let BatchHeader { producer_id, producer_epoch, base_sequence, .. } = *header;
         let Some(producer) = self.by_id.get(&producer_id) else { return Ok(None) };
-        let out_of_order =
-            |expected_after| ProducerError::OutOfOrderSequence { producer_id, got: base_sequence, expected_after };
+        if numbered && let Some(duplicate) = producer.find(header) {
+            return Ok(Some(duplicate));
+        }
         if producer_epoch < producer.epoch {
             return Err(ProducerError::Fenced { producer_id, got: producer_epoch, current: producer.epoch });
         }
-        if header.attributes.is_control() {
-            return Ok(None);
-        }
-        if producer_epoch > producer.epoch {
-            return if base_sequence == 0 { Ok(None) } else { Err(out_of_order(-1)) };
-        }
-        let known = producer
-            .batches
-            .iter()
-            .find(|batch| batch.first_sequence() == base_sequence && batch.last_sequence == header.last_sequence());
-        if let Some(batch) = known {
-            return Ok(Some(Duplicate {
-                base_offset: batch.last_offset - i64::from(batch.offset_delta),
-                last_offset: batch.last_offset,
-                timestamp: batch.timestamp,
-            }));
-        }
-        match producer.batches.back() {
-            Some(last) if base_sequence != sequence_before(last.last_sequence, -1) => {
-                Err(out_of_order(last.last_sequence))
+        if numbered {
+            let last = producer.batches.back().filter(|_| producer_epoch == producer.epoch);
+            let expected = last.map_or(0, |last| match last.last_sequence {
+                -1 => 0,
+                last => sequence_before(last, -1),
+            });
+            if base_sequence != expected {
+                let expected_after = last.map_or(-1, |last| last.last_sequence);
+                return Err(ProducerError::OutOfOrderSequence { producer_id, got: base_sequence, expected_after });
             }
-            _ => Ok(None),
         }
+        if producer.transaction_first_offset.is_some() && !header.attributes.is_transactional() {
+            return Err(ProducerError::NotInTransaction { producer_id });
+        }
+        Ok(None)
     }
 
-    /// Takes in a batch that now stands in the log.
-    pub(super) fn update(&mut self, header: &BatchHeader) {
-        if !header.has_producer_id() || header.attributes.is_control() {
-            return;
+    /// Whether a marker may be appended.
+    pub(super) fn check_marker(&self, marker: &TransactionMarker) -> Result<(), ProducerError> {
+        let TransactionMarker { producer_id, producer_epoch: got, .. } = *marker;
+        let Some(producer) = self.by_id.get(&producer_id) else { return Ok(()) };
+        // With an epoch for each transaction, a marker in the epoch of open records is late: it ends an earlier one. When
+        // nothing is open, it is the retry of one that was written.
+        let is_late = marker.raises_epoch() && got == producer.epoch && producer.transaction_first_offset.is_some();
+        if got < producer.epoch || is_late {
+            return Err(ProducerError::Fenced { producer_id, got, current: producer.epoch });
         }
-        let producer = self.by_id.entry(header.producer_id).or_insert_with(|| Producer {
-            epoch: header.producer_epoch,
-            batches: VecDeque::with_capacity(BATCHES_KEPT),
-            coordinator_epoch: -1,
-            transaction_first_offset: None,
-        });
-        if producer.epoch != header.producer_epoch {
-            producer.epoch = header.producer_epoch;
-            producer.batches.clear();
+        let (got, current) = (marker.coordinator_epoch, producer.coordinator_epoch);
+        if got < current {
+            return Err(ProducerError::CoordinatorFenced { producer_id, got, current });
         }
+        Ok(())
+    }
+
+    /// Takes in a batch that now stands in the log, with its `marker` if it is one. Returns the transaction it aborts.
+    pub(super) fn apply(&mut self, header: &BatchHeader, marker: Option<EndMarker>) -> Option<AbortedEntry> {
+        if !header.has_producer_id() {
+            return None;
+        }
+        if let Some(marker) = marker {
+            return self.end_transaction(header, marker);
+        }
+        if !header.attributes.is_control() {
+            self.take_records(header);
+        }
+        None
+    }
+
+    fn take_records(&mut self, header: &BatchHeader) {
+        let BatchHeader { producer_id, base_offset, .. } = *header;
+        let producer = self.by_id.entry(producer_id).or_insert_with(|| Producer::new(header.producer_epoch));
+        producer.enter_epoch(header.producer_epoch);
         if producer.batches.len() == BATCHES_KEPT {
             producer.batches.pop_front();
         }
@@ -158,138 +236,87 @@ impl Producers {
             offset_delta: header.last_offset_delta,
             timestamp: header.max_timestamp,
         });
+        producer.last_timestamp = header.max_timestamp;
+        if header.attributes.is_transactional() && producer.transaction_first_offset.is_none() {
+            producer.transaction_first_offset = Some(base_offset);
+            self.open.insert(base_offset, producer_id);
+        }
     }
 
-    /// Forgets producers that have not written since `timestamp`.
+    fn end_transaction(&mut self, header: &BatchHeader, marker: EndMarker) -> Option<AbortedEntry> {
+        let (producer_id, last_offset) = (header.producer_id, header.base_offset);
+        let producer = self.by_id.entry(producer_id).or_insert_with(|| Producer::new(header.producer_epoch));
+        producer.enter_epoch(header.producer_epoch);
+        producer.coordinator_epoch = marker.coordinator_epoch;
+        producer.last_timestamp = marker.timestamp;
+        // A marker without records before it moves nothing.
+        let first_offset = producer.transaction_first_offset.take()?;
+        self.open.remove(&first_offset);
+        self.unreplicated.insert(first_offset, last_offset);
+        let last_stable_offset = self.open.keys().next().copied().unwrap_or(last_offset + 1);
+        (!marker.commit).then_some(AbortedEntry {
+            transaction: AbortedTransaction { producer_id, first_offset, last_offset },
+            last_stable_offset,
+        })
+    }
+
+    /// The open transactions: first offset, producer.
+    pub(super) fn open_transactions(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.open.iter().map(|(first_offset, producer_id)| (*first_offset, *producer_id))
+    }
+
+    /// The first offset whose transaction is open, or ended by a marker that is not below the high watermark yet.
+    pub(super) fn first_unstable_offset(&self) -> Option<i64> {
+        let (open, unreplicated) = (self.open.keys().next(), self.unreplicated.keys().next());
+        open.into_iter().chain(unreplicated).min().copied()
+    }
+
+    /// Takes note that the high watermark has moved: what ended below it is settled.
+    pub(super) fn settle_below(&mut self, high_watermark: i64) {
+        if !self.unreplicated.is_empty() {
+            self.unreplicated.retain(|_, last_offset| *last_offset >= high_watermark);
+        }
+    }
+
+    /// Whether a producer has a transaction open in this epoch.
+    pub(super) fn has_open_transaction(&self, producer_id: i64, producer_epoch: i16) -> bool {
+        let producer = self.by_id.get(&producer_id).filter(|producer| producer.epoch == producer_epoch);
+        producer.is_some_and(|producer| producer.transaction_first_offset.is_some())
+    }
+
+    /// All producers that are remembered.
+    pub(super) fn active(&self) -> Vec<ActiveProducer> {
+        let not_negative = |value: i32| (value >= 0).then_some(value);
+        let describe = |(producer_id, producer): (&i64, &Producer)| ActiveProducer {
+            producer_id: *producer_id,
+            producer_epoch: producer.epoch,
+            last_sequence: producer.batches.back().and_then(|batch| not_negative(batch.last_sequence)),
+            last_timestamp: Some(producer.last_timestamp).filter(|timestamp| *timestamp >= 0),
+            coordinator_epoch: not_negative(producer.coordinator_epoch),
+            transaction_first_offset: producer.transaction_first_offset,
+        };
+        self.by_id.iter().map(describe).collect()
+    }
+
+    /// Forgets producers that have not written since `timestamp`, but for those with an open transaction.
     pub(super) fn expire(&mut self, timestamp: i64) {
-        self.by_id.retain(|_, producer| producer.batches.back().is_some_and(|batch| batch.timestamp >= timestamp));
+        self.by_id
+            .retain(|_, producer| producer.transaction_first_offset.is_some() || producer.last_timestamp > timestamp);
     }
+}
 
-    /// The content of a `.snapshot` file.
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let count: usize = self.by_id.values().map(|producer| producer.batches.len().max(1)).sum();
-        let mut bytes = Vec::with_capacity(ENTRIES_OFFSET + 4 + count * ENTRY_LEN);
-        bytes.extend(VERSION.to_be_bytes());
-        bytes.extend([0; 4]);
-        bytes.extend(i32::try_from(count).unwrap_or(i32::MAX).to_be_bytes());
-        for (id, producer) in &self.by_id {
-            for batch in &producer.batches {
-                encode_entry(&mut bytes, *id, producer, batch);
-            }
-            if producer.batches.is_empty() {
-                encode_entry(&mut bytes, *id, producer, &Batch::NONE);
-            }
-        }
-        let crc = crc32c(bytes.get(ENTRIES_OFFSET..).unwrap_or_default());
-        if let Some(target) = bytes.get_mut(CRC_OFFSET..ENTRIES_OFFSET) {
-            target.copy_from_slice(&crc.to_be_bytes());
-        }
-        bytes
-    }
-
-    /// Reads a `.snapshot` file; `None` if it is no sound snapshot, and state has to come from the batches.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let version = i16::from_be_bytes(*bytes.first_chunk()?);
-        let crc = u32::from_be_bytes(*bytes.get(CRC_OFFSET..)?.first_chunk()?);
-        let content = bytes.get(ENTRIES_OFFSET..)?;
-        if version != VERSION || crc != crc32c(content) {
+impl Producer {
+    fn find(&self, header: &BatchHeader) -> Option<Duplicate> {
+        if header.producer_epoch != self.epoch {
             return None;
         }
-        let (count, entries) = content.split_first_chunk::<4>()?;
-        let (entries, rest) = entries.as_chunks::<ENTRY_LEN>();
-        if !rest.is_empty() || usize::try_from(i32::from_be_bytes(*count)).ok()? != entries.len() {
-            return None;
-        }
-        let mut by_id: BTreeMap<i64, Producer> = BTreeMap::new();
-        for entry in entries {
-            let (id, mut producer) = decode_entry(entry)?;
-            if let Some(earlier) = by_id.remove(&id).filter(|earlier| earlier.epoch == producer.epoch) {
-                let newest = std::mem::replace(&mut producer.batches, earlier.batches);
-                producer.batches.extend(newest);
-                let surplus = producer.batches.len().saturating_sub(BATCHES_KEPT);
-                producer.batches.drain(..surplus);
-            }
-            by_id.insert(id, producer);
-        }
-        Some(Self { by_id })
-    }
-}
-
-fn encode_entry(bytes: &mut Vec<u8>, id: i64, producer: &Producer, batch: &Batch) {
-    bytes.extend(id.to_be_bytes());
-    bytes.extend(producer.epoch.to_be_bytes());
-    bytes.extend(batch.last_sequence.to_be_bytes());
-    bytes.extend(batch.last_offset.to_be_bytes());
-    bytes.extend(batch.offset_delta.to_be_bytes());
-    bytes.extend(batch.timestamp.to_be_bytes());
-    bytes.extend(producer.coordinator_epoch.to_be_bytes());
-    bytes.extend(producer.transaction_first_offset.unwrap_or(-1).to_be_bytes());
-}
-
-fn decode_entry(mut entry: &[u8]) -> Option<(i64, Producer)> {
-    fn take<const N: usize>(entry: &mut &[u8]) -> Option<[u8; N]> {
-        let (value, rest) = entry.split_first_chunk::<N>()?;
-        *entry = rest;
-        Some(*value)
-    }
-    let id = i64::from_be_bytes(take(&mut entry)?);
-    let epoch = i16::from_be_bytes(take(&mut entry)?);
-    let last_sequence = i32::from_be_bytes(take(&mut entry)?);
-    let last_offset = i64::from_be_bytes(take(&mut entry)?);
-    let offset_delta = i32::from_be_bytes(take(&mut entry)?);
-    let timestamp = i64::from_be_bytes(take(&mut entry)?);
-    let coordinator_epoch = i32::from_be_bytes(take(&mut entry)?);
-    let first_offset = i64::from_be_bytes(take(&mut entry)?);
-    if id < 0 || offset_delta < 0 {
-        return None;
-    }
-    let last = (last_sequence >= 0).then_some(Batch { last_sequence, last_offset, offset_delta, timestamp });
-    let transaction_first_offset = (first_offset >= 0).then_some(first_offset);
-    Some((id, Producer { epoch, batches: last.into_iter().collect(), coordinator_epoch, transaction_first_offset }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::{BatchBuilder, BatchOptions};
-
-    fn header(producer_id: i64, producer_epoch: i16, base_sequence: i32, base_offset: i64) -> BatchHeader {
-        let options = BatchOptions { producer_id, producer_epoch, base_sequence, base_offset, ..Default::default() };
-        let mut builder = BatchBuilder::new(options);
-        builder.append(1_000, None, None, []).expect("fits");
-        BatchHeader::parse(&builder.build().expect("builds")).expect("a header")
-    }
-
-    #[test]
-    fn a_snapshot_holds_the_last_five_batches_of_each() {
-        let mut producers = Producers::default();
-        for sequence in 0..7 {
-            producers.update(&header(1, 0, sequence, i64::from(sequence)));
-            producers.update(&header(2, sequence.try_into().expect("small"), 0, i64::from(sequence) + 50));
-        }
-        let bytes = producers.encode();
-        assert_eq!(bytes.len(), 10 + ENTRY_LEN * (5 + 1));
-        let read = Producers::decode(&bytes).expect("sound");
-        assert_eq!(read, producers);
-        for sequence in 2..7 {
-            let known = read.check(&header(1, 0, sequence, 0)).expect("no error").expect("a duplicate");
-            assert_eq!(known.base_offset, i64::from(sequence));
-        }
-        assert!(read.check(&header(1, 0, 1, 0)).is_err(), "older than what is remembered");
-    }
-
-    #[test]
-    fn no_changed_snapshot_is_believed() {
-        let mut producers = Producers::default();
-        producers.update(&header(1, 0, 0, 0));
-        let bytes = producers.encode();
-        for bit in 0..bytes.len() * 8 {
-            let mut flipped = bytes.clone();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Producers::decode(&flipped), None, "bit {bit}");
-        }
-        for length in 0..bytes.len() {
-            assert_eq!(Producers::decode(&bytes[..length]), None, "{length} bytes");
-        }
+        let is_it = |batch: &&Batch| {
+            batch.first_sequence() == header.base_sequence && batch.last_sequence == header.last_sequence()
+        };
+        self.batches.iter().find(is_it).map(|batch| Duplicate {
+            base_offset: batch.last_offset - i64::from(batch.offset_delta),
+            last_offset: batch.last_offset,
+            timestamp: batch.timestamp,
+        })
     }
 }

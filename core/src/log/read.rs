@@ -144,7 +144,7 @@ pub(super) fn searched<T>(
     found.map_err(|error| segment_read_error(&segment.path("log"), error))
 }
 
-fn segment_read_error(path: &Path, error: SegmentError) -> ReadError {
+pub(super) fn segment_read_error(path: &Path, error: SegmentError) -> ReadError {
     let file = path.display().to_string();
     match error {
         SegmentError::Io(source) => ReadError::Io { file, source },

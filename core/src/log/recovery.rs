@@ -21,9 +21,11 @@ use bytes::Bytes;
 use super::{
     OpenError,
     epochs::LeaderEpochs,
+    marker::EndMarker,
     producers::Producers,
     segment::{Segment, SegmentError, file_name},
     tear,
+    txn_index::TransactionIndex,
     vfs::{self, Vfs},
 };
 use crate::record::{BatchHeader, HEADER_LEN, RecordBatch};
@@ -40,6 +42,8 @@ pub struct Recovery {
 /// Takes in every batch that a walk passes.
 pub(super) struct Learned<'l> {
     pub(super) producers: &'l mut Producers,
+    /// The offset before which the producers are known, from a snapshot.
+    pub(super) snapshot_at: i64,
     pub(super) epochs: &'l mut LeaderEpochs,
     pub(super) report: &'l mut Recovery,
     /// The epoch of the batch before, -1 before the first.
@@ -81,13 +85,21 @@ pub(super) fn recover_segment(
     let path = segment.path("log");
     let length = segment.size;
     segment.reset();
+    // What was aborted before the snapshot can be told only from the batches, and is when it is asked for.
+    let all_seen = segment.base_offset >= learned.snapshot_at;
+    segment.aborted = if all_seen { TransactionIndex::Known(Vec::new()) } else { TransactionIndex::Unknown };
     let mut position = 0;
     while position < length {
         match read_batch(vfs, segment, position, length, learned).map_err(io_error("read", &path))? {
             Ok(batch) => {
                 let header = *batch.header();
                 learned.epoch = header.partition_leader_epoch;
-                learned.producers.update(&header);
+                if header.base_offset >= learned.snapshot_at {
+                    let marker = EndMarker::of(&batch).unwrap_or_default();
+                    if let Some(aborted) = learned.producers.apply(&header, marker) {
+                        segment.aborted.push(aborted);
+                    }
+                }
                 learned.epochs.assign(header.partition_leader_epoch, header.base_offset);
                 segment.note(&header, position, index_interval);
                 position = segment.size;
@@ -162,15 +174,15 @@ fn is_torn(vfs: &dyn Vfs, segment: &mut Segment, position: u64, length: u64) -> 
     }
 }
 
-/// Visits the headers of a segment that need not be checked.
-pub(super) fn each_header(
+/// Visits the batches of a segment that need not be checked: their headers, and the markers among them.
+pub(super) fn each_batch(
     vfs: &dyn Vfs,
     segment: &mut Segment,
-    mut visit: impl FnMut(&BatchHeader),
+    mut visit: impl FnMut(&BatchHeader, Option<EndMarker>),
 ) -> Result<(), SegmentError> {
     let mut walk = segment.walk(vfs, 0)?;
     while let Some(placed) = walk.next_batch()? {
-        visit(&placed.header);
+        visit(&placed.header, walk.marker(&placed)?);
     }
     Ok(())
 }
@@ -191,6 +203,10 @@ pub(super) fn trust_segment(
     let mut noted = walk.starts_at_entry();
     let mut end = segment.base_offset;
     while let Some(placed) = walk.next_batch()? {
+        if end == segment.base_offset && placed.header.base_offset > offset {
+            // The snapshot at the end is gone: batches before this one have to be seen as well.
+            return Ok(false);
+        }
         // The batch with the last entry was noted when that was written.
         if std::mem::take(&mut noted) {
             segment.resume_behind(&placed.header);
@@ -198,7 +214,7 @@ pub(super) fn trust_segment(
             segment.note(&placed.header, placed.position, index_interval);
         }
         if placed.header.base_offset >= offset {
-            producers.update(&placed.header);
+            producers.apply(&placed.header, walk.marker(&placed)?);
         }
         end = placed.header.next_offset();
     }

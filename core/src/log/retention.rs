@@ -23,22 +23,24 @@ pub(super) struct SegmentFacts {
 pub(super) struct Policy<'c> {
     pub(super) config: &'c LogConfig,
     pub(super) high_watermark: i64,
+    pub(super) last_stable_offset: i64,
     pub(super) log_start_offset: i64,
     pub(super) now_ms: i64,
 }
 
 /// Whether the oldest segment of a log of `total` bytes may go. Never one that holds a record at or above the high
-/// watermark, and never one behind a segment that stays (L11). The one that grows goes by age only, as in Kafka: else
+/// watermark, never one behind a segment that stays, and unless it lies before the log's start, none with records of an
+/// open transaction (L11; Kafka would delete those). The one that grows goes by age only, as in Kafka: else
 /// the records of a quiet topic would stay until `segment.ms`.
 pub(super) fn deletable(segment: &SegmentFacts, total: u64, policy: &Policy<'_>) -> bool {
-    let Policy { config, high_watermark, log_start_offset, now_ms } = *policy;
+    let Policy { config, high_watermark, last_stable_offset, log_start_offset, now_ms } = *policy;
     if segment.next_offset > high_watermark || segment.size == 0 {
         return false;
     }
     if segment.next_offset <= log_start_offset && !segment.active {
         return true;
     }
-    if !config.cleanup_policy.delete {
+    if !config.cleanup_policy.delete || segment.next_offset > last_stable_offset {
         return false;
     }
     let too_old = config.retention_ms >= 0
@@ -95,20 +97,14 @@ impl Log {
         let policy = Policy {
             config: &self.config,
             high_watermark: self.high_watermark,
+            last_stable_offset: self.last_stable_offset(),
             log_start_offset: self.log_start_offset,
             now_ms,
         };
         let mut size = total;
         for (position, segment) in self.segments.values_mut().enumerate() {
-            let path = segment.path("log");
             let times = searched(&*self.vfs, segment, &self.config, |segment| Ok(segment.max_timestamp.0));
-            let max_timestamp = times.map_err(|error| {
-                let source = match error {
-                    ReadError::Io { source, .. } => source,
-                    other => io::Error::new(io::ErrorKind::InvalidData, other),
-                };
-                StorageError { action: "read the times of", file: path.display().to_string(), source }
-            })?;
+            let max_timestamp = times.map_err(ReadError::into_storage)?;
             let facts = SegmentFacts {
                 next_offset: segment.next_offset,
                 size: segment.size,
@@ -125,7 +121,7 @@ impl Log {
 
     /// Removes a segment's files, the batches durably before those of a later segment: a crash leaves no hole.
     fn remove_files(&mut self, segment: &Segment) -> Result<(), StorageError> {
-        for suffix in ["log", "index", "timeindex"] {
+        for suffix in ["log", "index", "timeindex", "txnindex"] {
             let path = segment.path(suffix);
             let failed = |action| {
                 let file = path.display().to_string();
@@ -151,7 +147,7 @@ mod tests {
 
     /// How many of three segments of 100 bytes go.
     fn count(config: &LogConfig, high_watermark: i64, log_start_offset: i64, now_ms: i64) -> usize {
-        let policy = Policy { config, high_watermark, log_start_offset, now_ms };
+        let policy = Policy { config, high_watermark, last_stable_offset: high_watermark, log_start_offset, now_ms };
         let segment = |index: i64| SegmentFacts {
             next_offset: index * 10,
             size: 100,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    AppendError, Log, StorageError, recovery,
+    AppendError, Log, ReadError, StorageError, recovery,
     segment::{Segment, file_name},
     vfs::{Vfs, VfsFile},
 };
@@ -44,10 +44,11 @@ impl Log {
         };
         let path = self.folder.join(file_name(base, "snapshot"));
         let snapshot = write_whole(&*self.vfs, &path, &self.producers.encode()).map_err(storage("write", path))?;
-        let Some(active) = self.segments.values_mut().next_back() else { return Ok(()) };
-        if active.base_offset == base {
+        if self.segments.contains_key(&base) {
             return Ok(());
         }
+        self.know_active_aborted().map_err(ReadError::into_storage)?;
+        let Some(active) = self.segments.values_mut().next_back() else { return Ok(()) };
         let files = active.write_index(&*self.vfs).map_err(storage("write", active.path("index")))?;
         let path = self.folder.join(file_name(base, "log"));
         let segment = Segment::create(&*self.vfs, &self.folder, base).map_err(storage("create", path))?;

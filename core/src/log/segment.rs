@@ -11,6 +11,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     index::SegmentIndex,
+    marker::{EndMarker, ends_transaction},
+    txn_index::TransactionIndex,
     vfs::{self, Vfs, VfsFile},
 };
 use crate::record::{BatchError, BatchHeader, HEADER_LEN, RecordBatch};
@@ -37,6 +39,8 @@ pub(super) struct Segment {
     pub(super) first_timestamp: i64,
     /// Whether the log file has bytes, or the folder a name, that were not synced.
     pub(super) dirty: bool,
+    /// The aborted transactions whose markers lie in it.
+    pub(super) aborted: TransactionIndex,
     folder: PathBuf,
     file: Option<Arc<dyn VfsFile>>,
     index: Option<SegmentIndex>,
@@ -93,6 +97,7 @@ impl Segment {
             index: Some(SegmentIndex::default()),
             index_checked: true,
             dirty: true,
+            aborted: TransactionIndex::Known(Vec::new()),
             ..Self::closed(folder, base_offset, base_offset, 0)
         })
     }
@@ -106,6 +111,7 @@ impl Segment {
             max_timestamp: (-1, base_offset),
             first_timestamp: -1,
             dirty: false,
+            aborted: TransactionIndex::OnDisk,
             folder: folder.to_owned(),
             file: None,
             index: None,
@@ -178,9 +184,10 @@ impl Segment {
         let (time, offset) = (self.max_timestamp.0, self.relative(self.max_timestamp.1));
         let Some(index) = &mut self.index else { return Ok(Vec::new()) };
         index.push_time(time, offset);
+        let transactions = self.aborted.encode().map(|bytes| ("txnindex", bytes));
         let contents = [("index", index.encode_offsets()), ("timeindex", index.encode_times())];
         let mut files = Vec::new();
-        for (suffix, bytes) in contents {
+        for (suffix, bytes) in contents.into_iter().chain(transactions) {
             let file = vfs.create(&self.path(suffix))?;
             file.truncate(0)?;
             file.write_at(0, &bytes)?;
@@ -444,6 +451,20 @@ impl Walk {
         self.next_offset = header.next_offset();
         self.position = position + needed as u64;
         Ok(Some(Placed { header, position }))
+    }
+
+    /// The marker in a batch, if it is one that ends a transaction.
+    pub(super) fn marker(&self, placed: &Placed) -> Result<Option<EndMarker>, SegmentError> {
+        let Placed { header, position } = *placed;
+        if !ends_transaction(&header) {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; header.size_in_bytes()];
+        let read = self.file.read_at(position, &mut bytes)?;
+        bytes.truncate(read);
+        let batch = RecordBatch::parse(Bytes::from(bytes)).and_then(|batch| batch.verify_crc().map(|()| batch));
+        let marker = batch.and_then(|batch| EndMarker::of(&batch));
+        marker.map_err(|source| SegmentError::Damaged { position, source })
     }
 
     fn peek(&mut self, position: u64) -> io::Result<&[u8]> {

@@ -1,0 +1,138 @@
+//! Transactions in a log: what a reader of committed records sees, who is fenced, and that derived files matter not.
+
+use super::*;
+
+fn send(log: &mut Log, id: i64, epoch: i16, sequence: i32, transactional: bool) -> Result<AppendInfo, AppendError> {
+    let mut builder = BatchBuilder::new(BatchOptions {
+        producer_id: id,
+        producer_epoch: epoch,
+        base_sequence: sequence,
+        transactional,
+        ..BatchOptions::default()
+    });
+    builder.append(10, Some(b"k"), Some(&id.to_be_bytes()), []).expect("fits");
+    let info = log.append(builder.build().expect("builds"), AppendOrigin::Client, LeaderEpoch(0), 10);
+    log.advance_high_watermark(i64::MAX);
+    info
+}
+
+fn order(producer_id: i64, producer_epoch: i16, commit: bool) -> TransactionMarker {
+    TransactionMarker { producer_id, producer_epoch, commit, coordinator_epoch: 0, transaction_version: 0 }
+}
+
+fn end(log: &mut Log, marker: TransactionMarker) -> Result<AppendInfo, AppendError> {
+    let info = log.append_marker(&marker, LeaderEpoch(0), 11);
+    log.advance_high_watermark(i64::MAX);
+    info
+}
+
+fn aborted(producer_id: i64, first_offset: i64, last_offset: i64) -> AbortedTransaction {
+    AbortedTransaction { producer_id, first_offset, last_offset }
+}
+
+fn log_in(vfs: &SimulatedVfs) -> Log {
+    open(vfs, small(), 0).expect("opens")
+}
+
+#[test]
+fn the_last_stable_offset_waits_for_the_earliest_open_transaction() {
+    let mut log = log_in(&SimulatedVfs::new());
+    send(&mut log, 1, 0, 0, false).expect("appends");
+    send(&mut log, 2, 0, 0, true).expect("appends");
+    send(&mut log, 3, 0, 0, true).expect("appends");
+    assert_eq!((log.last_stable_offset(), log.high_watermark()), (1, 3));
+    assert!(log.has_open_transaction(2, 0) && !log.has_open_transaction(2, 1) && !log.has_open_transaction(1, 0));
+    end(&mut log, order(3, 0, false)).expect("appends");
+    assert_eq!(log.last_stable_offset(), 1);
+    end(&mut log, order(2, 0, true)).expect("appends");
+    assert_eq!(log.last_stable_offset(), 5);
+    assert_eq!(log.aborted_transactions(0, 5).expect("readable"), [aborted(3, 2, 3)]);
+    assert_eq!(log.aborted_transactions(4, 5).expect("readable"), []);
+    assert_eq!(log.aborted_transactions(0, 2).expect("readable"), []);
+}
+
+#[test]
+fn a_marker_that_is_not_committed_yet_holds_the_last_stable_offset() {
+    let mut log = log_in(&SimulatedVfs::new());
+    send(&mut log, 2, 0, 0, true).expect("appends");
+    log.append_marker(&order(2, 0, true), LeaderEpoch(0), 11).expect("appends");
+    assert_eq!((log.last_stable_offset(), log.high_watermark(), log.log_end_offset()), (0, 1, 2));
+    log.advance_high_watermark(2);
+    assert_eq!(log.last_stable_offset(), 2);
+}
+
+#[test]
+fn zombies_are_fenced() {
+    let mut log = log_in(&SimulatedVfs::new());
+    send(&mut log, 2, 3, 0, true).expect("appends");
+    let outside = send(&mut log, 2, 3, 1, false);
+    assert!(matches!(outside, Err(AppendError::Producer(ProducerError::NotInTransaction { producer_id: 2 }))));
+    let old = end(&mut log, order(2, 2, true));
+    assert!(matches!(old, Err(AppendError::Producer(ProducerError::Fenced { got: 2, current: 3, .. }))));
+    // The coordinator fences the producer with a marker of a higher epoch.
+    end(&mut log, TransactionMarker { coordinator_epoch: 5, ..order(2, 4, false) }).expect("appends");
+    let old = send(&mut log, 2, 3, 1, true);
+    assert!(matches!(old, Err(AppendError::Producer(ProducerError::Fenced { got: 3, current: 4, .. }))));
+    let gap = send(&mut log, 2, 4, 1, true);
+    assert!(matches!(gap, Err(AppendError::Producer(ProducerError::OutOfOrderSequence { expected_after: -1, .. }))));
+    send(&mut log, 2, 4, 0, true).expect("a new session begins at 0");
+    let old = end(&mut log, TransactionMarker { coordinator_epoch: 4, ..order(2, 4, true) });
+    assert!(matches!(old, Err(AppendError::Producer(ProducerError::CoordinatorFenced { got: 4, current: 5, .. }))));
+    assert_eq!(log.log_end_offset(), 3, "nothing of what was refused is in the log");
+    let [producer] = log.active_producers().try_into().expect("one");
+    let expected = ActiveProducer {
+        producer_id: 2,
+        producer_epoch: 4,
+        last_sequence: Some(0),
+        last_timestamp: Some(10),
+        coordinator_epoch: Some(5),
+        transaction_first_offset: Some(2),
+    };
+    assert_eq!(producer, expected);
+}
+
+#[test]
+fn with_an_epoch_for_each_transaction_a_late_marker_ends_nothing() {
+    let mut log = log_in(&SimulatedVfs::new());
+    let v2 = |epoch, commit| TransactionMarker { transaction_version: 2, ..order(2, epoch, commit) };
+    send(&mut log, 2, 0, 0, true).expect("appends");
+    let same = end(&mut log, v2(0, true));
+    assert!(matches!(same, Err(AppendError::Producer(ProducerError::Fenced { got: 0, current: 0, .. }))));
+    end(&mut log, v2(1, true)).expect("appends");
+    end(&mut log, v2(1, true)).expect("a retry, with nothing open");
+    send(&mut log, 2, 1, 0, true).expect("the next transaction");
+    assert!(end(&mut log, v2(1, false)).is_err(), "T5: the marker of the transaction before does not end this one");
+    assert_eq!(log.last_stable_offset(), 3);
+    end(&mut log, v2(2, false)).expect("appends");
+    assert_eq!(log.aborted_transactions(0, 99).expect("readable"), [aborted(2, 3, 4)]);
+}
+
+#[test]
+fn a_marker_without_records_moves_nothing() {
+    let mut log = log_in(&SimulatedVfs::new());
+    end(&mut log, order(9, 0, false)).expect("appends");
+    assert_eq!((log.last_stable_offset(), log.log_end_offset()), (1, 1));
+    assert_eq!(log.aborted_transactions(0, 9).expect("readable"), []);
+    assert!(send(&mut log, 9, 0, 3, true).is_err(), "the producer is known and has written nothing");
+    send(&mut log, 9, 0, 0, true).expect("appends");
+}
+
+#[test]
+fn an_open_transaction_outlives_retention_and_its_producer_expiry() {
+    let mut log = log_in(&SimulatedVfs::new());
+    send(&mut log, 1, 0, 0, false).expect("appends");
+    log.roll().expect("rolls");
+    send(&mut log, 2, 0, 0, true).expect("appends");
+    log.roll().expect("rolls");
+    send(&mut log, 1, 0, 1, false).expect("appends");
+    log.set_config(LogConfig { retention_ms: 0, ..small() });
+    assert_eq!(log.delete_segments(1_000_000).expect("deletes"), 1);
+    assert_eq!((log.log_start_offset(), log.last_stable_offset()), (1, 1));
+    log.expire_producers(1_000_000);
+    assert_eq!(log.active_producers().len(), 1);
+    // DeleteRecords goes to the high watermark, as in Kafka, and takes the last stable offset along.
+    log.delete_records(3).expect("in range");
+    assert_eq!((log.log_start_offset(), log.last_stable_offset()), (3, 3));
+    end(&mut log, order(2, 0, false)).expect("appends");
+    assert_eq!(log.last_stable_offset(), 4);
+}
