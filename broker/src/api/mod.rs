@@ -192,7 +192,9 @@ fn batch_code(error: &BatchError) -> ErrorCode {
 fn read_code(error: &PartitionReadError) -> ErrorCode {
     match error {
         PartitionReadError::Log(ReadError::OffsetOutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
-        PartitionReadError::Log(ReadError::Corrupt { .. } | ReadError::Io { .. }) => ErrorCode::KafkaStorageError,
+        PartitionReadError::Log(ReadError::Corrupt { .. } | ReadError::Io { .. } | ReadError::Offline { .. }) => {
+            ErrorCode::KafkaStorageError
+        }
         PartitionReadError::Gone => ErrorCode::UnknownTopicOrPartition,
     }
 }

@@ -342,7 +342,7 @@ impl Partition {
 
     /// The idempotent and transactional producers it remembers; `None` if it is gone.
     pub(crate) fn active_producers(&self) -> Option<Vec<ActiveProducer>> {
-        let state = self.lock();
+        let mut state = self.lock();
         (!state.gone).then(|| state.log.active_producers())
     }
 

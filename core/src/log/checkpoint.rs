@@ -36,7 +36,7 @@ pub enum CheckpointError {
     },
 }
 
-fn read_text(vfs: &dyn Vfs, path: &Path) -> Result<Option<String>, CheckpointError> {
+pub(super) fn read_text(vfs: &dyn Vfs, path: &Path) -> Result<Option<String>, CheckpointError> {
     let file = || path.display().to_string();
     match vfs::read(vfs, path) {
         Ok(bytes) => String::from_utf8(bytes)
@@ -47,13 +47,13 @@ fn read_text(vfs: &dyn Vfs, path: &Path) -> Result<Option<String>, CheckpointErr
     }
 }
 
-fn write_text(vfs: &dyn Vfs, path: &Path, text: &str) -> Result<(), CheckpointError> {
+pub(super) fn write_text(vfs: &dyn Vfs, path: &Path, text: &str) -> Result<(), CheckpointError> {
     vfs::replace(vfs, path, text.as_bytes())
         .map_err(|source| CheckpointError::Io { file: path.display().to_string(), source })
 }
 
 /// The lines after version and count, checked against both.
-fn entries<'t>(text: &'t str, path: &Path) -> Result<Vec<&'t str>, CheckpointError> {
+pub(super) fn entries<'t>(text: &'t str, path: &Path) -> Result<Vec<&'t str>, CheckpointError> {
     let malformed = |problem| CheckpointError::Malformed { file: path.display().to_string(), problem };
     let mut lines = text.lines();
     if lines.next().map(str::trim) != Some("0") {
@@ -143,7 +143,12 @@ pub fn read_topic_id(vfs: &dyn Vfs, path: &Path) -> Result<Option<Uuid>, Checkpo
 /// # Errors
 /// [`CheckpointError::Io`].
 pub fn write_topic_id(vfs: &dyn Vfs, path: &Path, topic_id: Uuid) -> Result<(), CheckpointError> {
-    write_text(vfs, path, &format!("version: 0\ntopic_id: {topic_id}"))
+    write_text(vfs, path, &topic_id_text(topic_id))
+}
+
+/// The content of `partition.metadata`.
+pub(super) fn topic_id_text(topic_id: Uuid) -> String {
+    format!("version: 0\ntopic_id: {topic_id}")
 }
 
 #[cfg(test)]

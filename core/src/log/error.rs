@@ -21,8 +21,9 @@ pub enum OpenError {
     },
     /// A batch is damaged, and it is no torn tail: what follows it is sound, or it was durable once.
     #[error(
-        "{file} is corrupt at byte {position}: {reason}. It is no torn tail, so nothing was cut off. Restore the file \
-         from a copy, or move the partition's folder away to start it empty"
+        "{file} is corrupt at byte {position}: {reason}. It is no torn tail, so nothing was cut off. `riverrun log \
+         verify` shows what is sound. Restore the file from a copy, or move the partition's folder away to start it \
+         empty, and restart the broker"
     )]
     Corrupt {
         /// The segment.
@@ -153,6 +154,12 @@ pub enum ReadError {
         #[source]
         source: BatchError,
     },
+    /// The log's files cannot be used, and it was opened without them.
+    #[error("the log is offline: {reason}")]
+    Offline {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// The disk failed.
     #[error("cannot read {file}")]
     Io {
@@ -173,7 +180,7 @@ impl ReadError {
                 let file = file.clone();
                 StorageError { action: "read", file, source: io::Error::new(io::ErrorKind::InvalidData, self) }
             }
-            Self::OffsetOutOfRange { .. } => {
+            Self::OffsetOutOfRange { .. } | Self::Offline { .. } => {
                 StorageError { action: "read", file: String::new(), source: io::Error::other(self) }
             }
         }
@@ -191,4 +198,15 @@ pub struct StorageError {
     /// Why it failed.
     #[source]
     pub source: io::Error,
+}
+
+/// An error with its causes, in one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }

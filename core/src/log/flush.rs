@@ -1,10 +1,16 @@
 //! Making a log durable, cut in two so that no lock is held while the disk works: the log hands out a ticket, any thread
 //! runs it, and the log takes note of its end. All appends that arrive while a ticket runs share the next one.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     Log, ReadError, StorageError, checkpoint,
+    open::METADATA,
+    rest::SyncedPlace,
     roll::write_whole,
     segment::file_name,
     txn_index::TransactionIndex,
@@ -15,14 +21,17 @@ use super::{
 #[derive(Debug)]
 pub struct FlushTicket {
     pub(super) files: Vec<Arc<dyn VfsFile>>,
-    pub(super) folder: Option<(Arc<dyn Vfs>, PathBuf)>,
-    pub(super) up_to: i64,
+    /// Folders whose names have changed.
+    pub(super) folders: Vec<PathBuf>,
+    pub(super) vfs: Arc<dyn Vfs>,
+    pub(super) up_to: SyncedPlace,
+    names: bool,
 }
 
 impl FlushTicket {
     /// The offset before which everything is durable once this has run.
     pub fn up_to(&self) -> i64 {
-        self.up_to
+        self.up_to.offset
     }
 
     /// Syncs. Blocks for as long as the disk takes; must run before the log's next ticket is taken.
@@ -33,7 +42,7 @@ impl FlushTicket {
         for file in &self.files {
             file.sync_data()?;
         }
-        self.folder.as_ref().map_or(Ok(()), |(vfs, folder)| vfs.sync_dir(folder))
+        self.folders.iter().try_for_each(|folder| self.vfs.sync_dir(folder))
     }
 }
 
@@ -64,8 +73,30 @@ impl Log {
         if files.is_empty() {
             return Ok(None);
         }
-        let folder = names_changed.then(|| (Arc::clone(&self.vfs), self.folder.clone()));
-        Ok(Some(FlushTicket { files, folder, up_to: self.log_end_offset() }))
+        let mut folders = Vec::new();
+        if self.names_unsynced {
+            let metadata = self.folder.join(METADATA);
+            let file = self.vfs.open(&metadata).map_err(|source| StorageError {
+                action: "open",
+                file: metadata.display().to_string(),
+                source,
+            })?;
+            files.push(file);
+        }
+        if names_changed || self.names_unsynced {
+            folders.push(self.folder.clone());
+        }
+        if self.names_unsynced {
+            folders.extend(self.folder.parent().map(Path::to_owned));
+        }
+        let active = self.segments.values().next_back();
+        let up_to = SyncedPlace {
+            offset: self.log_end_offset(),
+            segment: active.map_or(0, |segment| segment.base_offset),
+            position: active.map_or(0, |segment| segment.size),
+        };
+        let (vfs, names) = (Arc::clone(&self.vfs), self.names_unsynced);
+        Ok(Some(FlushTicket { files, folders, vfs, up_to, names }))
     }
 
     /// Takes note of a ticket that has run. An error takes the log offline: what the disk holds is unknown then, and a
@@ -76,7 +107,11 @@ impl Log {
     pub fn complete_flush(&mut self, ticket: &FlushTicket, result: io::Result<()>) -> Result<i64, StorageError> {
         match result {
             Ok(()) => {
-                self.recovery_point = self.recovery_point.max(ticket.up_to);
+                self.names_unsynced &= !ticket.names;
+                if ticket.up_to.offset >= self.recovery_point {
+                    self.recovery_point = ticket.up_to.offset;
+                    self.synced = Some(ticket.up_to);
+                }
                 Ok(self.recovery_point)
             }
             Err(source) => {
@@ -104,6 +139,21 @@ impl Log {
         if self.offline.is_some() {
             return Ok(());
         }
+        if !self.is_as_on_disk() {
+            self.write_derived()?;
+        }
+        self.offline = Some("it is closed".to_owned());
+        Ok(())
+    }
+
+    /// Whether the next opening finds all it needs as it is: nothing was written since it was last settled, or ever.
+    fn is_as_on_disk(&self) -> bool {
+        let untouched = self.log_end_offset() == 0 && self.size_in_bytes() == 0;
+        let settled = self.settled == self.log_end_offset() && self.recovery_point == self.log_end_offset();
+        self.closed_files.is_empty() && !self.epochs_dirty && (self.is_resting() || untouched || settled)
+    }
+
+    fn write_derived(&mut self) -> Result<(), StorageError> {
         let path = self.folder.join(file_name(self.log_end_offset(), "snapshot"));
         let snapshot = write_whole(&*self.vfs, &path, &self.producers.encode()).map_err(|source| StorageError {
             action: "write",
@@ -122,7 +172,7 @@ impl Log {
         }
         self.prune_snapshots()?;
         self.flush()?;
-        self.offline = Some("it is closed".to_owned());
+        self.settled = self.log_end_offset();
         Ok(())
     }
 }

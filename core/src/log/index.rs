@@ -58,9 +58,28 @@ impl SegmentIndex {
         self.times.last().copied()
     }
 
+    /// Forgets what lies at or behind `position`.
+    pub(super) fn cut(&mut self, position: u64) {
+        let kept = self.offsets.partition_point(|(_, at)| u64::from(*at) < position);
+        self.offsets.truncate(kept);
+        let last = self.offsets.last().map(|(offset, _)| *offset);
+        let kept = self.times.partition_point(|(_, offset)| last.is_some_and(|last| *offset <= last));
+        self.times.truncate(kept);
+    }
+
     /// The larger of the two files' sizes in bytes.
     pub(super) fn size_in_bytes(&self) -> usize {
-        (self.offsets.len() * OFFSET_ENTRY_LEN).max(self.times.len() * TIME_ENTRY_LEN)
+        self.offset_bytes().max(self.time_bytes())
+    }
+
+    /// Bytes of the `.index` file.
+    pub(super) fn offset_bytes(&self) -> usize {
+        self.offsets.len() * OFFSET_ENTRY_LEN
+    }
+
+    /// Bytes of the `.timeindex` file.
+    pub(super) fn time_bytes(&self) -> usize {
+        self.times.len() * TIME_ENTRY_LEN
     }
 
     /// The content of the `.index` file.

@@ -5,6 +5,7 @@
 //!            .lock  .kafka_cleanshutdown             one process at a time; did it stop cleanly
 //!            recovery-point-offset-checkpoint        what was synced, by partition
 //!            log-start-offset-checkpoint             what DeleteRecords removed, by partition
+//!            riverrun-bookmarks                      derived: what is known of each log without a look at it
 //!            <topic>-<partition>/
 //!                partition.metadata                  the topic's id
 //!                leader-epoch-checkpoint             which epoch began where
@@ -40,6 +41,7 @@ mod producer_snapshot;
 mod producers;
 mod read;
 mod recovery;
+mod rest;
 mod retention;
 mod roll;
 mod segment;
@@ -60,10 +62,11 @@ pub use epochs::LeaderEpochs;
 pub use error::{AppendError, OpenError, ReadError, StorageError};
 pub use flush::FlushTicket;
 pub use marker::TransactionMarker;
-pub use open::LogOptions;
+pub use open::{LogOptions, OpenHints};
 pub use partition_log::{AppendInfo, Log};
 pub use producers::{ActiveProducer, ProducerError};
 pub use read::{OffsetTime, ReadInfo};
 pub use recovery::Recovery;
+pub use rest::{Bookmark, encode_bookmarks, read_bookmarks};
 pub use txn_index::AbortedTransaction;
-pub use vfs::{Fault, OsVfs, SimulatedVfs, Vfs, VfsFile};
+pub use vfs::{BoundedVfs, Fault, Handles, OsVfs, SimulatedVfs, Vfs, VfsFile};

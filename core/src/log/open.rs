@@ -1,17 +1,26 @@
 //! Opening a log: from the files in a folder to a [`Log`]. What is trusted and what is walked stands in
 //! [`super::recovery`], which does the walking.
 
-use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::Path,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use super::{
-    CheckpointError, LeaderEpochs, Log, LogConfig, OpenError, Recovery, checkpoint,
+    Bookmark, CheckpointError, LeaderEpochs, Log, LogConfig, OpenError, Recovery, checkpoint,
     producers::Producers,
-    recovery::{self, Learned, io_error},
+    recovery::{self, Learned, Sound, Unchecked, io_error},
+    roll::write_whole,
     segment::{Segment, SegmentError, file_name},
     txn_index::TransactionIndex,
     vfs::Vfs,
 };
 use crate::{TopicPartition, Uuid};
+
+/// The file that names the topic a folder belongs to.
+pub(super) const METADATA: &str = "partition.metadata";
 
 /// What a log is opened with.
 #[derive(Debug, Clone)]
@@ -30,80 +39,196 @@ pub struct LogOptions {
     pub log_start_offset: i64,
 }
 
+/// What of a log's files is believed without a look.
+#[derive(Debug, Clone, Copy)]
+struct Trust<'t> {
+    /// The offset before which all was synced; beyond every offset after a clean stop.
+    to: i64,
+    /// Up to where the producers are known from a snapshot.
+    snapshot_at: i64,
+    bookmark: Option<&'t Bookmark>,
+    progress: Option<&'t AtomicU64>,
+}
+
+/// What makes opening a log quicker, and tells how far it has come.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenHints<'h> {
+    /// What was noted of the log last.
+    pub bookmark: Option<&'h Bookmark>,
+    /// Rises by the bytes that are read and checked.
+    pub progress: Option<&'h AtomicU64>,
+}
+
 impl Log {
     /// Opens the log in `folder`, or makes it there.
     ///
     /// # Errors
     /// [`OpenError`]: the disk failed, or a batch is damaged that is no torn tail. Nothing was cut off then.
     pub fn open(vfs: Arc<dyn Vfs>, folder: &Path, options: LogOptions) -> Result<Self, OpenError> {
-        let io = |action| io_error(action, folder);
-        let is_new = !vfs.exists(folder);
-        if is_new {
-            vfs.create_dir_all(folder).map_err(io("create"))?;
-            folder.parent().map_or(Ok(()), |parent| vfs.sync_dir(parent)).map_err(io("sync"))?;
+        Self::open_with(vfs, folder, options, OpenHints::default())
+    }
+
+    /// The same with hints. A log whose bookmark says that nothing has to be looked at rests afterwards, and no file of it
+    /// was touched.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(
+        vfs: Arc<dyn Vfs>,
+        folder: &Path,
+        options: LogOptions,
+        hints: OpenHints<'_>,
+    ) -> Result<Self, OpenError> {
+        let clean = options.clean_shutdown;
+        let mut log = Self::blank(vfs, folder, options);
+        let bookmark = hints.bookmark.filter(|mark| mark.topic_id == log.topic_id && mark.offset == log.recovery_point);
+        if let Some(bookmark) = bookmark.filter(|mark| mark.may_rest)
+            && (clean || bookmark.is_end(&*log.vfs, folder)?)
+        {
+            log.rest_at(bookmark);
+            return Ok(log);
         }
-        let metadata = folder.join("partition.metadata");
-        match checkpoint::read_topic_id(&*vfs, &metadata)? {
-            None => checkpoint::write_topic_id(&*vfs, &metadata, options.topic_id)?,
-            Some(found) if found == options.topic_id => {}
-            Some(found) => {
-                let (folder, expected) = (folder.display().to_string(), options.topic_id);
-                return Err(OpenError::OtherTopic { folder, found, expected });
-            }
-        }
-        let epochs = match checkpoint::read_epochs(&*vfs, &folder.join("leader-epoch-checkpoint")) {
-            Ok(epochs) => epochs,
-            // It is derived: the headers of the batches say the same.
-            Err(CheckpointError::Malformed { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let gaps_allowed = options.config.cleanup_policy.compact;
-        let mut log = Self {
+        log.open_files(clean, bookmark, hints.progress)?;
+        Ok(log)
+    }
+
+    /// A log whose files cannot be used: it answers every append and read with `reason`, and touches nothing.
+    pub fn unusable(vfs: Arc<dyn Vfs>, folder: &Path, options: LogOptions, reason: &OpenError) -> Self {
+        let mut log = Self::blank(vfs, folder, options);
+        log.high_watermark = log.log_start_offset;
+        log.unreadable = Some(super::error::with_causes(reason));
+        log.offline = log.unreadable.clone();
+        log
+    }
+
+    fn blank(vfs: Arc<dyn Vfs>, folder: &Path, options: LogOptions) -> Self {
+        Self {
             folder: folder.to_owned(),
             topic_partition: options.topic_partition,
+            topic_id: options.topic_id,
+            gaps_allowed: options.config.cleanup_policy.compact,
             config: options.config,
             segments: BTreeMap::new(),
             log_start_offset: options.log_start_offset.max(0),
             high_watermark: 0,
             recovery_point: options.recovery_point,
-            epochs: LeaderEpochs::new(epochs.clone().unwrap_or_default()),
+            synced: None,
+            resting: None,
+            settled: -1,
+            names_unsynced: options.recovery_point == 0,
+            epochs: LeaderEpochs::default(),
             epochs_dirty: false,
             producers: Producers::default(),
             closed_files: Vec::new(),
             recovery: Recovery::default(),
-            gaps_allowed,
             offline: None,
+            unreadable: None,
             vfs,
-        };
-        log.load(options.clean_shutdown, is_new)?;
-        if epochs.is_none() {
-            log.rebuild_epochs()?;
         }
-        Ok(log)
     }
 
-    fn load(&mut self, clean_shutdown: bool, is_new: bool) -> Result<(), OpenError> {
+    /// Finds out what stands in the folder. `clean`: all of it can be trusted. `bookmark`: what stands before it can.
+    pub(super) fn open_files(
+        &mut self,
+        clean: bool,
+        bookmark: Option<&Bookmark>,
+        progress: Option<&AtomicU64>,
+    ) -> Result<(), OpenError> {
         let folder = self.folder.clone();
-        let io = |action| io_error(action, &folder);
-        let bases = recovery::segments_in(&*self.vfs, &self.folder)?;
-        if is_new {
-            // Whoever takes a partition's folder away wants it to start empty.
-            self.recovery_point = 0;
-        } else if bases.is_empty() && self.recovery_point > self.log_start_offset {
+        let names = match self.vfs.list(&folder) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.make_files(),
+            Err(error) => return Err(io_error("list", &folder)(error)),
+        };
+        self.check_topic_id()?;
+        let epochs = match checkpoint::read_epochs(&*self.vfs, &folder.join("leader-epoch-checkpoint")) {
+            Ok(epochs) => epochs,
+            // It is derived: the headers of the batches say the same.
+            Err(CheckpointError::Malformed { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        self.epochs = LeaderEpochs::new(epochs.clone().unwrap_or_default());
+        self.load(&names, clean, bookmark, progress)?;
+        if epochs.is_none() {
+            self.rebuild_epochs()?;
+        }
+        if clean {
+            self.settled = self.log_end_offset();
+        }
+        Ok(())
+    }
+
+    /// Makes the folder and an empty segment. Nothing is synced: an empty log has nothing to lose, and is made again if a
+    /// crash takes it. The first sync of its records makes the names durable with them.
+    fn make_files(&mut self) -> Result<(), OpenError> {
+        let folder = self.folder.clone();
+        self.vfs.create_dir_all(&folder).map_err(io_error("create", &folder))?;
+        let metadata = folder.join(METADATA);
+        let text = checkpoint::topic_id_text(self.topic_id);
+        write_whole(&*self.vfs, &metadata, text.as_bytes()).map_err(io_error("write", &metadata))?;
+        // Whoever takes a partition's folder away wants it to start empty.
+        (self.recovery_point, self.names_unsynced) = (0, true);
+        let mut segment = self.make_segment(self.log_start_offset)?;
+        // Most new partitions are not written to soon.
+        segment.close_file();
+        self.segments.insert(segment.base_offset, segment);
+        self.high_watermark = self.log_end_offset();
+        self.recovery_point = self.log_end_offset();
+        Ok(())
+    }
+
+    fn make_segment(&self, base: i64) -> Result<Segment, OpenError> {
+        let path = self.folder.join(file_name(base, "log"));
+        Segment::create(&*self.vfs, &self.folder, base).map_err(io_error("create", &path))
+    }
+
+    fn check_topic_id(&mut self) -> Result<(), OpenError> {
+        let path = self.folder.join(METADATA);
+        let found = match checkpoint::read_topic_id(&*self.vfs, &path) {
+            // As a crash leaves it before the first sync of the folder.
+            Err(CheckpointError::Malformed { .. }) if self.names_unsynced => None,
+            found => found?,
+        };
+        match found {
+            None => {
+                self.names_unsynced = true;
+                let text = checkpoint::topic_id_text(self.topic_id);
+                write_whole(&*self.vfs, &path, text.as_bytes()).map_err(io_error("write", &path))?;
+                Ok(())
+            }
+            Some(found) if found == self.topic_id => Ok(()),
+            Some(found) => {
+                let (folder, expected) = (self.folder.display().to_string(), self.topic_id);
+                Err(OpenError::OtherTopic { folder, found, expected })
+            }
+        }
+    }
+
+    fn load(
+        &mut self,
+        names: &[String],
+        clean: bool,
+        bookmark: Option<&Bookmark>,
+        progress: Option<&AtomicU64>,
+    ) -> Result<(), OpenError> {
+        recovery::remove_leftovers(&*self.vfs, &self.folder, names)?;
+        let bases = recovery::segment_bases(names);
+        if bases.is_empty() && self.recovery_point > self.log_start_offset {
             let file = self.folder.join(file_name(self.log_start_offset, "log")).display().to_string();
             let reason = format!("there is no segment, but the log was synced up to {}", self.recovery_point);
             return Err(OpenError::Corrupt { file, position: 0, reason });
         }
-        let trusted_to = if clean_shutdown { i64::MAX } else { self.recovery_point };
-        if !clean_shutdown {
-            recovery::drop_snapshots_after(&*self.vfs, &self.folder, self.recovery_point)?;
+        let trusted_to = if clean { i64::MAX } else { self.recovery_point };
+        let mut snapshots = recovery::snapshot_offsets(names);
+        if !clean {
+            recovery::drop_snapshots_after(&*self.vfs, &self.folder, &mut snapshots, self.recovery_point)?;
         }
-        let (snapshot_at, producers) = recovery::newest_snapshot(&*self.vfs, &self.folder, trusted_to)?;
+        let (snapshot_at, producers) = recovery::newest_snapshot(&*self.vfs, &self.folder, &snapshots, trusted_to)?;
         self.producers = producers;
-        let index_interval = u64::from(self.config.index_interval_bytes.unsigned_abs());
+        let from = Trust { to: trusted_to, snapshot_at, bookmark, progress };
         for (position, base) in bases.iter().enumerate() {
             let next_base = bases.get(position + 1).copied();
-            let segment = self.load_segment(*base, next_base, trusted_to, snapshot_at, index_interval)?;
+            let segment = self.load_segment(*base, next_base, &from)?;
             let ends = segment.next_offset;
             let path = segment.path("log");
             self.segments.insert(*base, segment);
@@ -116,87 +241,79 @@ impl Log {
             self.drop_segments(bases.get(position + 1..).unwrap_or_default())?;
             break;
         }
+        let io = |action| io_error(action, &self.folder);
         if self.segments.is_empty() {
-            let base = self.log_start_offset;
-            let path = self.folder.join(file_name(base, "log"));
-            let segment = Segment::create(&*self.vfs, &self.folder, base).map_err(io_error("create", &path))?;
-            self.segments.insert(base, segment);
+            let segment = self.make_segment(self.log_start_offset)?;
             // Were the first name lost, a later segment that survived would be taken for the first.
             self.vfs.sync_dir(&self.folder).map_err(io("sync"))?;
+            self.segments.insert(segment.base_offset, segment);
         }
         if self.log_start_offset > self.log_end_offset() {
             // What was deleted got lost as well; its offsets must not be given out a second time.
-            let bases: Vec<i64> = std::mem::take(&mut self.segments).into_keys().collect();
-            let base = self.log_start_offset;
-            let path = self.folder.join(file_name(base, "log"));
-            let segment = Segment::create(&*self.vfs, &self.folder, base).map_err(io_error("create", &path))?;
-            self.segments.insert(base, segment);
+            let bases: Vec<i64> = self.segments.keys().copied().collect();
+            let segment = self.make_segment(self.log_start_offset)?;
             self.vfs.sync_dir(&self.folder).map_err(io("sync"))?;
+            self.segments = BTreeMap::from([(segment.base_offset, segment)]);
             self.drop_segments(&bases)?;
         }
         let first = self.segments.keys().next().copied().unwrap_or_default();
         self.log_start_offset = self.log_start_offset.clamp(first, self.log_end_offset().max(first));
         self.high_watermark = self.log_end_offset();
-        self.recovery_point = if clean_shutdown {
-            self.log_end_offset()
-        } else {
-            first.max(self.recovery_point.min(self.log_end_offset()))
-        };
+        self.producers.settle_below(self.high_watermark);
+        self.recovery_point =
+            if clean { self.log_end_offset() } else { first.max(self.recovery_point.min(self.log_end_offset())) };
         self.epochs.truncate_to(self.log_end_offset().max(1));
         Ok(())
     }
 
-    fn load_segment(
-        &mut self,
-        base: i64,
-        next_base: Option<i64>,
-        trusted_to: i64,
-        snapshot_at: i64,
-        index_interval: u64,
-    ) -> Result<Segment, OpenError> {
+    fn load_segment(&mut self, base: i64, next_base: Option<i64>, trust: &Trust<'_>) -> Result<Segment, OpenError> {
         let mut segment = Segment::closed(&self.folder, base, next_base.unwrap_or(base), 0);
         let path = segment.path("log");
         let io = |action| io_error(action, &path);
-        let file = segment.file(&*self.vfs).map_err(io("open"))?;
-        let size = file.len().map_err(io("measure"))?;
+        let size = segment.file(&*self.vfs).and_then(|file| file.len()).map_err(io("measure"))?;
         segment.size = size;
-        let damaged = |error| segment_open_error(&path, error);
-        if next_base.is_none() && trusted_to == i64::MAX {
-            let trusted =
-                recovery::trust_segment(&*self.vfs, &mut segment, index_interval, snapshot_at, &mut self.producers);
-            match trusted {
-                Ok(true) => return Ok(segment),
-                // Its indexes are missing or wrong: it is walked like one that was not closed.
-                Ok(false) | Err(SegmentError::IndexIsWrong) => {}
-                Err(error) => return Err(damaged(error)),
-            }
-            segment = Segment::closed(&self.folder, base, base, size);
-        }
-        let trusted = next_base.is_some_and(|next| next <= trusted_to)
-            && segment.load_index(&*self.vfs).map_err(io("read the index of"))?;
-        if trusted {
-            if segment.next_offset > snapshot_at {
-                let producers = &mut self.producers;
-                recovery::each_batch(&*self.vfs, &mut segment, |header, marker| {
-                    if header.base_offset >= snapshot_at {
-                        producers.apply(header, marker);
-                    }
-                })
-                .map_err(damaged)?;
-            }
+        if next_base.is_some_and(|next| next <= trust.to) && self.trust_closed(&mut segment, trust.snapshot_at)? {
             return Ok(segment);
         }
-        let synced = next_base.map_or(self.recovery_point, |next| next.min(trusted_to));
+        // Before this place, all is as it was written.
+        let sound_to = match trust.bookmark {
+            _ if next_base.is_none() && trust.to == i64::MAX => Some(size),
+            Some(mark) if mark.segment == base && mark.position <= size => Some(mark.position),
+            _ => None,
+        };
+        let interval = u64::from(self.config.index_interval_bytes.unsigned_abs());
+        let mut checked_to = 0;
+        if let Some(position) = sound_to {
+            let ends = trust.bookmark.filter(|_| trust.to != i64::MAX).map(|mark| mark.offset);
+            let mut producers = self.producers.clone();
+            let trusted = Sound { position, ends, interval, snapshot_at: trust.snapshot_at };
+            if recovery::trust_segment(&*self.vfs, &mut segment, &trusted, &mut producers)
+                .map_err(|error| segment_open_error(&path, error))?
+            {
+                self.producers = producers;
+                if position == size {
+                    return Ok(segment);
+                }
+                checked_to = position;
+            } else {
+                // Its indexes are missing or wrong: it is walked like one that was not closed.
+                segment = Segment::closed(&self.folder, base, base, size);
+            }
+        }
+        let synced = next_base.map_or(self.recovery_point, |next| next.min(trust.to));
+        let epoch = if checked_to > 0 { self.epochs.latest().map_or(-1, |epoch| epoch.0) } else { -1 };
         let mut learned = Learned {
             producers: &mut self.producers,
-            snapshot_at,
+            snapshot_at: trust.snapshot_at,
             epochs: &mut self.epochs,
             report: &mut self.recovery,
-            epoch: -1,
+            progress: trust.progress,
+            epoch,
             gaps_allowed: self.gaps_allowed,
         };
-        recovery::recover_segment(&*self.vfs, &mut segment, index_interval, synced, &mut learned)?;
-        if segment.aborted == TransactionIndex::Unknown && next_base.unwrap_or(i64::MAX) <= trusted_to {
+        let walk = Unchecked { from: checked_to, length: size, synced };
+        recovery::recover_segment(&*self.vfs, &mut segment, &walk, interval, &mut learned)?;
+        if segment.aborted == TransactionIndex::Unknown && next_base.unwrap_or(i64::MAX) <= trust.to {
             segment.aborted = TransactionIndex::OnDisk;
         } else if segment.aborted == TransactionIndex::Unknown {
             // Its file may be one of an earlier time, which lacks what came after it.
@@ -209,6 +326,23 @@ impl Log {
             self.closed_files.extend(segment.write_index(&*self.vfs).map_err(io("write the index of"))?);
         }
         Ok(segment)
+    }
+
+    /// Takes a closed segment as it is. Its index is loaded when it is first searched; that it is there, and the producers
+    /// behind the snapshot, is looked at now.
+    fn trust_closed(&mut self, segment: &mut Segment, snapshot_at: i64) -> Result<bool, OpenError> {
+        let path = segment.path("log");
+        let producers = &mut self.producers;
+        if segment.next_offset > snapshot_at {
+            recovery::each_batch(&*self.vfs, segment, |header, marker| {
+                if header.base_offset >= snapshot_at {
+                    producers.apply(header, marker);
+                }
+            })
+            .map_err(|error| segment_open_error(&path, error))?;
+        }
+        segment.close_file();
+        Ok(true)
     }
 
     /// Reads the epochs off the headers of all batches.

@@ -6,15 +6,17 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    AppendError, AppendOrigin, LeaderEpochs, LogConfig, Recovery,
+    AppendError, AppendOrigin, Bookmark, LeaderEpochs, LogConfig, Recovery,
     append::{self, Accepted},
+    error,
     marker::EndMarker,
     producers::Producers,
+    rest::SyncedPlace,
     segment::Segment,
     vfs::{Vfs, VfsFile},
 };
 use crate::{
-    LeaderEpoch, TopicPartition,
+    LeaderEpoch, TopicPartition, Uuid,
     record::{BatchHeader, RecordBatch, patched_prefix},
 };
 
@@ -39,13 +41,22 @@ pub struct Log {
     pub(super) vfs: Arc<dyn Vfs>,
     pub(super) folder: PathBuf,
     pub(super) topic_partition: TopicPartition,
+    pub(super) topic_id: Uuid,
     pub(super) config: LogConfig,
-    /// By base offset; never empty, the last one grows.
+    /// By base offset, the last one grows; empty only while the log rests.
     pub(super) segments: BTreeMap<i64, Segment>,
     pub(super) log_start_offset: i64,
     pub(super) high_watermark: i64,
     /// The offset before which everything is synced.
     pub(super) recovery_point: i64,
+    /// Where in the files the last sync reached.
+    pub(super) synced: Option<SyncedPlace>,
+    /// Where the log rests, if it does: its files have not been looked at.
+    pub(super) resting: Option<Box<Bookmark>>,
+    /// The log end whose index and producer snapshot stand in files.
+    pub(super) settled: i64,
+    /// Whether nothing of the log was ever synced, so neither are the names of its folder and files.
+    pub(super) names_unsynced: bool,
     pub(super) epochs: LeaderEpochs,
     pub(super) epochs_dirty: bool,
     pub(super) producers: Producers,
@@ -55,6 +66,8 @@ pub struct Log {
     /// Whether offsets may be missing, because the topic is or was compacted.
     pub(super) gaps_allowed: bool,
     pub(super) offline: Option<String>,
+    /// Why nothing can be read either, if so.
+    pub(super) unreadable: Option<String>,
 }
 
 impl Log {
@@ -81,7 +94,10 @@ impl Log {
 
     /// The offset the next record will have.
     pub fn log_end_offset(&self) -> i64 {
-        self.segments.values().next_back().map_or(self.log_start_offset, |segment| segment.next_offset)
+        match self.segments.values().next_back() {
+            Some(active) => active.next_offset,
+            None => self.resting.as_ref().map_or(self.log_start_offset, |resting| resting.offset),
+        }
     }
 
     /// The offset before which records may be seen by consumers.
@@ -96,12 +112,14 @@ impl Log {
 
     /// Bytes of all its segments.
     pub fn size_in_bytes(&self) -> u64 {
-        self.segments.values().map(|segment| segment.size).sum()
+        let resting = self.resting.as_ref().map_or(0, |resting| resting.size_in_bytes());
+        resting + self.segments.values().map(|segment| segment.size).sum::<u64>()
     }
 
     /// How many segments it has.
     pub fn segment_count(&self) -> usize {
-        self.segments.len()
+        let resting = self.resting.as_ref().map(|resting| usize::try_from(resting.segment_count).unwrap_or(usize::MAX));
+        resting.unwrap_or(self.segments.len())
     }
 
     /// Which leader epoch began where.
@@ -117,6 +135,11 @@ impl Log {
     /// Why it takes no appends any more, if so.
     pub fn offline_reason(&self) -> Option<&str> {
         self.offline.as_deref()
+    }
+
+    /// Why nothing can be read of it either, if so: it was opened although its files cannot be used.
+    pub fn unreadable_reason(&self) -> Option<&str> {
+        self.unreadable.as_deref()
     }
 
     /// Raises the high watermark to `offset`, at most to the log's end; it never goes back. True if it moved.
@@ -159,10 +182,11 @@ impl Log {
         Ok(AppendInfo { log_append_time, ..info })
     }
 
-    pub(super) fn check_online(&self) -> Result<(), AppendError> {
+    /// Sees to it that appends can be taken.
+    pub(super) fn check_online(&mut self) -> Result<(), AppendError> {
         match &self.offline {
             Some(reason) => Err(AppendError::Offline { reason: reason.clone() }),
-            None => Ok(()),
+            None => self.wake().map_err(|error| AppendError::Offline { reason: error::with_causes(&error) }),
         }
     }
 

@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use bytes::Bytes;
 
 use super::{
-    Log, LogConfig, ReadError,
+    Log, LogConfig, ReadError, error,
     segment::{Segment, SegmentError, Span},
     vfs::Vfs,
 };
@@ -51,6 +51,7 @@ impl Log {
         up_to: i64,
         at_least_one: bool,
     ) -> Result<ReadInfo, ReadError> {
+        self.check_readable()?;
         let (log_start_offset, log_end_offset) = (self.log_start_offset, self.log_end_offset());
         if offset < log_start_offset || offset > log_end_offset {
             return Err(ReadError::OffsetOutOfRange { offset, log_start_offset, log_end_offset });
@@ -64,6 +65,7 @@ impl Log {
         if offset >= up_to.min(log_end_offset) {
             return Ok(info);
         }
+        self.wake_to_read()?;
         let first = self.segments.range(..=offset).next_back().map_or(0, |(base, _)| *base);
         let gaps_allowed = self.gaps_allowed;
         for segment in self.segments.range_mut(first..).map(|(_, segment)| segment) {
@@ -85,6 +87,7 @@ impl Log {
     /// # Errors
     /// [`ReadError`].
     pub fn offset_for_time(&mut self, timestamp: i64) -> Result<Option<OffsetTime>, ReadError> {
+        self.wake_to_read()?;
         let (start, end) = (self.log_start_offset, self.high_watermark);
         for segment in self.segments.values_mut().filter(|segment| segment.next_offset > start) {
             let path = segment.path("log");
@@ -120,11 +123,25 @@ impl Log {
     /// # Errors
     /// [`ReadError`].
     pub fn offset_of_max_timestamp(&mut self) -> Result<Option<OffsetTime>, ReadError> {
+        self.wake_to_read()?;
         for segment in self.segments.values_mut() {
             searched(&*self.vfs, segment, &self.config, |_| Ok(()))?;
         }
         let largest = self.segments.values().map(|segment| segment.max_timestamp.0).max().unwrap_or(-1);
         if largest < 0 { Ok(None) } else { self.offset_for_time(largest) }
+    }
+
+    fn check_readable(&self) -> Result<(), ReadError> {
+        match &self.unreadable {
+            Some(reason) => Err(ReadError::Offline { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Sees to it that the segments are there.
+    pub(super) fn wake_to_read(&mut self) -> Result<(), ReadError> {
+        self.check_readable()?;
+        self.wake().map_err(|error| ReadError::Offline { reason: error::with_causes(&error) })
     }
 }
 

@@ -14,7 +14,14 @@
 //!
 //! Recovering what was recovered changes nothing (L7).
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
 
@@ -26,9 +33,12 @@ use super::{
     segment::{Segment, SegmentError, file_name},
     tear,
     txn_index::TransactionIndex,
-    vfs::{self, Vfs},
+    vfs::{self, Vfs, VfsFile},
 };
 use crate::record::{BatchHeader, HEADER_LEN, RecordBatch};
+
+/// How much is read at once; a larger batch is read alone.
+const CHUNK: usize = 1 << 20;
 
 /// What was found and done when a log was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,6 +56,7 @@ pub(super) struct Learned<'l> {
     pub(super) snapshot_at: i64,
     pub(super) epochs: &'l mut LeaderEpochs,
     pub(super) report: &'l mut Recovery,
+    pub(super) progress: Option<&'l AtomicU64>,
     /// The epoch of the batch before, -1 before the first.
     pub(super) epoch: i32,
     /// Whether offsets may be missing, as compaction leaves them.
@@ -57,40 +68,80 @@ pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Err
     move |source| OpenError::Io { action, file, source }
 }
 
-/// The base offsets of the segments in a folder, in order; leftovers of interrupted work are removed.
-pub(super) fn segments_in(vfs: &dyn Vfs, folder: &Path) -> Result<Vec<i64>, OpenError> {
-    let mut bases = Vec::new();
-    for name in vfs.list(folder).map_err(io_error("list", folder))? {
-        let path = folder.join(&name);
-        if name.ends_with(".deleted") || name.ends_with(".tmp") || name.ends_with(".cleaned") {
-            vfs.remove(&path).map_err(io_error("remove", &path))?;
-        } else if let Some(base) = name.strip_suffix(".log").and_then(|base| base.parse::<i64>().ok())
-            && name == file_name(base, "log")
-        {
-            bases.push(base);
-        }
-    }
-    Ok(bases)
+/// What of a segment is not known to be sound.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unchecked {
+    /// Where it begins; what is before has been taken in already.
+    pub(super) from: u64,
+    /// Bytes of the file.
+    pub(super) length: u64,
+    /// The offset up to which nothing may be missing.
+    pub(super) synced: i64,
 }
 
-/// Walks a segment's whole file: builds its index, teaches producers and epochs, cuts a torn tail off. `synced` is the
-/// offset up to which nothing may be missing.
+/// What of a segment is known to be sound.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sound {
+    /// Where it ends.
+    pub(super) position: u64,
+    /// The offset that it ends before, if that is known.
+    pub(super) ends: Option<i64>,
+    pub(super) interval: u64,
+    /// Up to where the producers are known.
+    pub(super) snapshot_at: i64,
+}
+
+/// The base offsets of the segments among the names of a folder, in order.
+pub(super) fn segment_bases(names: &[String]) -> Vec<i64> {
+    offsets_of(names, "log")
+}
+
+/// The offsets of the producer snapshots among the names of a folder, in order.
+pub(super) fn snapshot_offsets(names: &[String]) -> Vec<i64> {
+    offsets_of(names, "snapshot")
+}
+
+fn offsets_of(names: &[String], suffix: &str) -> Vec<i64> {
+    let offset = |name: &String| {
+        let offset = name.strip_suffix(suffix)?.strip_suffix('.')?.parse().ok()?;
+        (*name == file_name(offset, suffix)).then_some(offset)
+    };
+    names.iter().filter_map(offset).collect()
+}
+
+/// Removes what interrupted work has left.
+pub(super) fn remove_leftovers(vfs: &dyn Vfs, folder: &Path, names: &[String]) -> Result<(), OpenError> {
+    for name in names {
+        if name.ends_with(".deleted") || name.ends_with(".tmp") || name.ends_with(".cleaned") {
+            let path = folder.join(name);
+            vfs.remove(&path).map_err(io_error("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Walks what of a segment's file is not known to be sound: builds its index, teaches producers and epochs, cuts a torn
+/// tail off.
 pub(super) fn recover_segment(
     vfs: &dyn Vfs,
     segment: &mut Segment,
+    unchecked: &Unchecked,
     index_interval: u64,
-    synced: i64,
     learned: &mut Learned<'_>,
 ) -> Result<(), OpenError> {
     let path = segment.path("log");
-    let length = segment.size;
-    segment.reset();
+    let Unchecked { from, length, synced } = *unchecked;
+    if from == 0 {
+        segment.reset();
+    }
     // What was aborted before the snapshot can be told only from the batches, and is when it is asked for.
-    let all_seen = segment.base_offset >= learned.snapshot_at;
+    let all_seen = from == 0 && segment.base_offset >= learned.snapshot_at;
     segment.aborted = if all_seen { TransactionIndex::Known(Vec::new()) } else { TransactionIndex::Unknown };
-    let mut position = 0;
+    let mut position = from;
+    let file = segment.file(vfs).map_err(io_error("open", &path))?;
+    let mut reader = Reader { file, length, chunk: Bytes::new(), chunk_at: 0 };
     while position < length {
-        match read_batch(vfs, segment, position, length, learned).map_err(io_error("read", &path))? {
+        match read_batch(&mut reader, segment, position, learned).map_err(io_error("read", &path))? {
             Ok(batch) => {
                 let header = *batch.header();
                 learned.epoch = header.partition_leader_epoch;
@@ -126,26 +177,50 @@ pub(super) fn recover_segment(
     }
     // What was read may be in the page cache only.
     segment.dirty = true;
-    learned.report.bytes_checked += segment.size;
+    learned.report.bytes_checked += segment.size.saturating_sub(from);
     Ok(())
+}
+
+/// Reads a file from front to back in large pieces.
+struct Reader {
+    file: Arc<dyn VfsFile>,
+    length: u64,
+    chunk: Bytes,
+    chunk_at: u64,
+}
+
+impl Reader {
+    /// The `length` bytes at `position`, fewer at the end of the file.
+    fn bytes(&mut self, position: u64, length: usize, progress: Option<&AtomicU64>) -> io::Result<Bytes> {
+        let held = position.checked_sub(self.chunk_at).and_then(|from| usize::try_from(from).ok());
+        if let Some(from) = held.filter(|from| from + length <= self.chunk.len()) {
+            return Ok(self.chunk.slice(from..from + length));
+        }
+        let left = usize::try_from(self.length.saturating_sub(position)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; left.min(CHUNK.max(length))];
+        let read = self.file.read_at(position, &mut bytes)?;
+        bytes.truncate(read);
+        if let Some(progress) = progress {
+            let read_before = (self.chunk_at + self.chunk.len() as u64).max(position);
+            progress.fetch_add((position + read as u64).saturating_sub(read_before), Ordering::Relaxed);
+        }
+        (self.chunk, self.chunk_at) = (bytes.into(), position);
+        Ok(self.chunk.slice(..length.min(read)))
+    }
 }
 
 /// Reads the batch at `position` and checks it in full: header, checksum, and that its offsets go on.
 fn read_batch(
-    vfs: &dyn Vfs,
-    segment: &mut Segment,
+    reader: &mut Reader,
+    segment: &Segment,
     position: u64,
-    length: u64,
     learned: &Learned<'_>,
 ) -> io::Result<Result<RecordBatch, String>> {
-    let file = segment.file(vfs)?;
-    let mut header = [0; HEADER_LEN];
-    let read = file.read_at(position, &mut header)?;
-    let parsed = match BatchHeader::parse(header.get(..read).unwrap_or_default()) {
+    let parsed = match BatchHeader::parse(&reader.bytes(position, HEADER_LEN, learned.progress)?) {
         Ok(parsed) => parsed,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    if position + parsed.size_in_bytes() as u64 > length {
+    if position + parsed.size_in_bytes() as u64 > reader.length {
         return Ok(Err(format!("a batch of {} bytes reaches beyond the end of the file", parsed.size_in_bytes())));
     }
     let gap = parsed.base_offset > segment.next_offset;
@@ -156,10 +231,8 @@ fn read_batch(
         let (found, before) = (parsed.partition_leader_epoch, learned.epoch);
         return Ok(Err(format!("leader epoch {found} comes after {before}")));
     }
-    let mut bytes = vec![0; parsed.size_in_bytes()];
-    let read = file.read_at(position, &mut bytes)?;
-    bytes.truncate(read);
-    Ok(RecordBatch::parse(Bytes::from(bytes))
+    let bytes = reader.bytes(position, parsed.size_in_bytes(), learned.progress)?;
+    Ok(RecordBatch::parse(bytes)
         .and_then(|batch| batch.verify_crc().map(|()| batch))
         .map_err(|error| error.to_string()))
 }
@@ -187,68 +260,97 @@ pub(super) fn each_batch(
     Ok(())
 }
 
-/// Finds the end of the segment that grew last, after it was closed: from its last index entry on, by headers alone.
-/// False if its indexes cannot be relied on.
+/// Takes in the sound part of the segment that grew last: its end is found from the last index entry on, by headers
+/// alone. False if its indexes cannot be relied on, or do not lead to where it ends.
 pub(super) fn trust_segment(
     vfs: &dyn Vfs,
     segment: &mut Segment,
-    index_interval: u64,
-    offset: i64,
+    sound: &Sound,
     producers: &mut Producers,
 ) -> Result<bool, SegmentError> {
-    if segment.size == 0 || !segment.load_index(vfs)? {
+    if sound.position == 0 || !segment.load_index_up_to(vfs, sound.position)? {
         return Ok(false);
+    }
+    segment.size = sound.position;
+    match take_in(vfs, segment, sound, producers) {
+        Ok(end) => {
+            segment.next_offset = end;
+            Ok(sound.ends.is_none_or(|ends| ends == end))
+        }
+        Err(SegmentError::IndexIsWrong) => Ok(false),
+        // Where the end is known from elsewhere, a walk of the whole says better what is wrong.
+        Err(SegmentError::Damaged { .. }) if sound.ends.is_some() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn take_in(
+    vfs: &dyn Vfs,
+    segment: &mut Segment,
+    sound: &Sound,
+    producers: &mut Producers,
+) -> Result<i64, SegmentError> {
+    if let Some(first) = segment.walk(vfs, 0)?.next_batch()? {
+        segment.first_timestamp = first.header.max_timestamp;
+    }
+    let snapshot_at = sound.snapshot_at;
+    // The snapshot may be older than the last index entry.
+    if let Some(indexed) = segment.last_indexed_offset().filter(|indexed| snapshot_at <= *indexed) {
+        let mut walk = segment.walk_from_offset(vfs, snapshot_at)?;
+        while let Some(placed) = walk.next_batch()?.filter(|placed| placed.header.last_offset() < indexed) {
+            if placed.header.base_offset >= snapshot_at {
+                producers.apply(&placed.header, walk.marker(&placed)?);
+            }
+        }
     }
     let mut walk = segment.walk_from_last_entry(vfs)?;
     let mut noted = walk.starts_at_entry();
     let mut end = segment.base_offset;
     while let Some(placed) = walk.next_batch()? {
-        if end == segment.base_offset && placed.header.base_offset > offset {
-            // The snapshot at the end is gone: batches before this one have to be seen as well.
-            return Ok(false);
-        }
         // The batch with the last entry was noted when that was written.
         if std::mem::take(&mut noted) {
             segment.resume_behind(&placed.header);
         } else {
-            segment.note(&placed.header, placed.position, index_interval);
+            segment.note(&placed.header, placed.position, sound.interval);
         }
-        if placed.header.base_offset >= offset {
+        if placed.header.base_offset >= snapshot_at {
             producers.apply(&placed.header, walk.marker(&placed)?);
         }
         end = placed.header.next_offset();
     }
-    segment.next_offset = end;
-    Ok(true)
+    Ok(end)
 }
 
 /// The offsets of the producer snapshots in a folder, in order.
 pub(super) fn snapshots_in(vfs: &dyn Vfs, folder: &Path) -> io::Result<Vec<i64>> {
-    let names = vfs.list(folder)?;
-    let offset = |name: &String| {
-        let offset = name.strip_suffix(".snapshot")?.parse().ok()?;
-        (*name == file_name(offset, "snapshot")).then_some(offset)
-    };
-    Ok(names.iter().filter_map(offset).collect())
+    Ok(snapshot_offsets(&vfs.list(folder)?))
 }
 
 /// Removes the snapshots behind `offset`: what they stand for may not have survived, and other batches may come to stand
 /// at those offsets.
-pub(super) fn drop_snapshots_after(vfs: &dyn Vfs, folder: &Path, offset: i64) -> Result<(), OpenError> {
-    let offsets = snapshots_in(vfs, folder).map_err(io_error("list", folder))?;
-    let mut dropped = false;
-    for at in offsets.into_iter().filter(|at| *at > offset) {
-        let path = folder.join(file_name(at, "snapshot"));
+pub(super) fn drop_snapshots_after(
+    vfs: &dyn Vfs,
+    folder: &Path,
+    snapshots: &mut Vec<i64>,
+    offset: i64,
+) -> Result<(), OpenError> {
+    let kept = snapshots.partition_point(|at| *at <= offset);
+    let dropped = snapshots.split_off(kept);
+    for at in &dropped {
+        let path = folder.join(file_name(*at, "snapshot"));
         vfs.remove(&path).map_err(io_error("remove", &path))?;
-        dropped = true;
     }
-    if dropped { vfs.sync_dir(folder).map_err(io_error("sync", folder)) } else { Ok(()) }
+    if dropped.is_empty() { Ok(()) } else { vfs.sync_dir(folder).map_err(io_error("sync", folder)) }
 }
 
 /// The newest sound producer snapshot at or below `offset`, and its offset.
-pub(super) fn newest_snapshot(vfs: &dyn Vfs, folder: &Path, offset: i64) -> Result<(i64, Producers), OpenError> {
-    let offsets = snapshots_in(vfs, folder).map_err(io_error("list", folder))?;
-    for at in offsets.into_iter().rev().filter(|at| *at <= offset) {
+pub(super) fn newest_snapshot(
+    vfs: &dyn Vfs,
+    folder: &Path,
+    snapshots: &[i64],
+    offset: i64,
+) -> Result<(i64, Producers), OpenError> {
+    for at in snapshots.iter().copied().rev().filter(|at| *at <= offset) {
         let path = folder.join(file_name(at, "snapshot"));
         let bytes = vfs::read(vfs, &path).map_err(io_error("read", &path))?;
         if let Some(producers) = Producers::decode(&bytes) {

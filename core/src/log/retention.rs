@@ -63,6 +63,7 @@ impl Log {
             let (log_start_offset, log_end_offset) = (self.log_start_offset, self.high_watermark);
             return Err(ReadError::OffsetOutOfRange { offset, log_start_offset, log_end_offset });
         }
+        self.wake_to_read()?;
         self.log_start_offset = self.log_start_offset.max(offset);
         self.epochs.start_at(self.log_start_offset);
         self.epochs_dirty = true;
@@ -74,6 +75,10 @@ impl Log {
     /// # Errors
     /// [`StorageError`].
     pub fn delete_segments(&mut self, now_ms: i64) -> Result<usize, StorageError> {
+        if !self.retention_may_act(now_ms) {
+            return Ok(0);
+        }
+        self.wake_for_upkeep()?;
         let count = self.deletable_segments(now_ms)?;
         if count == self.segments.len() {
             // Even the segment that grows is too old: what comes next goes into a new one.
@@ -89,6 +94,27 @@ impl Log {
             self.epochs_dirty = true;
         }
         Ok(count)
+    }
+
+    /// Whether a log at rest has to be woken for retention; one that is awake is looked at in any case.
+    fn retention_may_act(&self, now_ms: i64) -> bool {
+        if self.unreadable.is_some() {
+            return false;
+        }
+        let Some(resting) = &self.resting else { return true };
+        let size = resting.size_in_bytes();
+        if size == 0 {
+            return false;
+        }
+        let config = &self.config;
+        let below_start = resting.segment_count > 1 && self.log_start_offset > resting.log_start_offset;
+        let too_old = config.retention_ms >= 0
+            && resting
+                .oldest_timestamp
+                .is_none_or(|oldest| oldest >= 0 && now_ms.saturating_sub(oldest) > config.retention_ms);
+        let too_many =
+            resting.segment_count > 1 && u64::try_from(config.retention_bytes).is_ok_and(|limit| size > limit);
+        below_start || (config.cleanup_policy.delete && (too_old || too_many))
     }
 
     /// How many of the oldest segments may go. Looks no further than the first that stays.

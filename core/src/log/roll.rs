@@ -38,10 +38,18 @@ impl Log {
     /// # Errors
     /// [`StorageError`]; the last segment then goes on.
     pub fn roll(&mut self) -> Result<(), StorageError> {
+        self.wake_for_upkeep()?;
         let base = self.log_end_offset();
         let storage = |action: &'static str, path: PathBuf| {
             move |source| StorageError { action, file: path.display().to_string(), source }
         };
+        if self.names_unsynced {
+            // Were the first segment's name lost, the second, which survived, would be taken for the first.
+            if let Err(source) = self.vfs.sync_dir(&self.folder) {
+                self.offline = Some(format!("a sync of {} failed: {source}", self.folder.display()));
+                return Err(storage("sync", self.folder.clone())(source));
+            }
+        }
         let path = self.folder.join(file_name(base, "snapshot"));
         let snapshot = write_whole(&*self.vfs, &path, &self.producers.encode()).map_err(storage("write", path))?;
         if self.segments.contains_key(&base) {
@@ -56,6 +64,12 @@ impl Log {
         self.closed_files.push(snapshot);
         self.segments.insert(base, segment);
         self.prune_snapshots()
+    }
+
+    /// Sees to it that the segments are there.
+    pub(super) fn wake_for_upkeep(&mut self) -> Result<(), StorageError> {
+        let file = self.folder.display().to_string();
+        self.wake().map_err(|error| StorageError { action: "open", file, source: io::Error::other(error) })
     }
 
     /// Removes all snapshots but the newest, and one more for the case that a crash spoils that.

@@ -13,7 +13,7 @@ use super::{
     index::SegmentIndex,
     marker::{EndMarker, ends_transaction},
     txn_index::TransactionIndex,
-    vfs::{self, Vfs, VfsFile},
+    vfs::{self, Handle, Vfs, VfsFile},
 };
 use crate::record::{BatchError, BatchHeader, HEADER_LEN, RecordBatch};
 
@@ -42,9 +42,11 @@ pub(super) struct Segment {
     /// The aborted transactions whose markers lie in it.
     pub(super) aborted: TransactionIndex,
     folder: PathBuf,
-    file: Option<Arc<dyn VfsFile>>,
+    handle: Handle,
     index: Option<SegmentIndex>,
     bytes_since_index: u64,
+    /// Bytes of the two indexes that stand in their files, as long as the segment grows.
+    index_written: [usize; 2],
     /// Whether the index was built here, or held against the batches.
     index_checked: bool,
 }
@@ -92,8 +94,10 @@ impl Segment {
     pub(super) fn create(vfs: &dyn Vfs, folder: &Path, base_offset: i64) -> io::Result<Self> {
         let file = vfs.create(&folder.join(file_name(base_offset, "log")))?;
         file.truncate(0)?;
+        let mut handle = Handle::default();
+        handle.put(file, vfs);
         Ok(Self {
-            file: Some(file),
+            handle,
             index: Some(SegmentIndex::default()),
             index_checked: true,
             dirty: true,
@@ -113,9 +117,10 @@ impl Segment {
             dirty: false,
             aborted: TransactionIndex::OnDisk,
             folder: folder.to_owned(),
-            file: None,
+            handle: Handle::default(),
             index: None,
             bytes_since_index: 0,
+            index_written: [0; 2],
             index_checked: false,
         }
     }
@@ -125,12 +130,17 @@ impl Segment {
     }
 
     pub(super) fn file(&mut self, vfs: &dyn Vfs) -> io::Result<Arc<dyn VfsFile>> {
-        if let Some(file) = &self.file {
-            return Ok(Arc::clone(file));
+        if let Some(file) = self.handle.get() {
+            return Ok(file);
         }
         let file = vfs.open(&self.path("log"))?;
-        self.file = Some(Arc::clone(&file));
+        self.handle.put(Arc::clone(&file), vfs);
         Ok(file)
+    }
+
+    /// Closes the log file until it is next needed.
+    pub(super) fn close_file(&mut self) {
+        self.handle.close();
     }
 
     /// Takes a batch in that stands at `position`, in memory only: counters and index.
@@ -196,6 +206,24 @@ impl Segment {
         Ok(files)
     }
 
+    /// Writes those entries of the indexes that are not in their files yet, of a segment that still grows.
+    pub(super) fn extend_index(&mut self, vfs: &dyn Vfs) -> io::Result<()> {
+        let Some(index) = &self.index else { return Ok(()) };
+        let tails = [("index", index.encode_offsets()), ("timeindex", index.encode_times())];
+        for ((suffix, bytes), written) in tails.into_iter().zip(self.index_written) {
+            let path = self.folder.join(file_name(self.base_offset, suffix));
+            let file = vfs.create(&path)?;
+            // A file that is there may be another's, of before a recovery.
+            let from = if written == 0 { 0 } else { written.min(bytes.len()) };
+            if written == 0 {
+                file.truncate(0)?;
+            }
+            file.write_at(from as u64, bytes.get(from..).unwrap_or_default())?;
+        }
+        self.index_written = [index.offset_bytes(), index.time_bytes()];
+        Ok(())
+    }
+
     /// Makes sure the segment can be searched: its indexes are loaded, or built from its batches if they are gone.
     pub(super) fn ensure_index(&mut self, vfs: &dyn Vfs, index_interval: u64) -> Result<(), SegmentError> {
         if self.load_index(vfs)? && self.largest_time_is_right(vfs)? {
@@ -216,6 +244,7 @@ impl Segment {
         (self.index, self.max_timestamp) = (rebuilt.index, rebuilt.max_timestamp);
         (self.first_timestamp, self.bytes_since_index) = (rebuilt.first_timestamp, rebuilt.bytes_since_index);
         self.index_checked = true;
+        self.index_written = [0; 2];
         Ok(())
     }
 
@@ -234,6 +263,36 @@ impl Segment {
             };
         self.index_checked = right;
         Ok(right)
+    }
+
+    /// The largest timestamp, -1 for none, unless the batches or an index would have to be read for it.
+    pub(super) fn largest_timestamp_if_known(&self) -> Option<i64> {
+        (self.size == 0 || (self.index_checked && self.index.is_some())).then_some(self.max_timestamp.0)
+    }
+
+    /// Loads as much of the indexes as speaks of the first `position` bytes. What is behind is to be walked.
+    pub(super) fn load_index_up_to(&mut self, vfs: &dyn Vfs, position: u64) -> io::Result<bool> {
+        let size = std::mem::replace(&mut self.size, u64::MAX);
+        let loaded = self.load_index(vfs);
+        self.size = size;
+        if let (Ok(true), Some(index)) = (&loaded, &mut self.index) {
+            index.cut(position);
+            let (timestamp, offset) = index.last_time().unwrap_or((-1, 0));
+            self.max_timestamp = (timestamp, self.base_offset + i64::from(offset));
+        }
+        loaded
+    }
+
+    /// The last offset of the batch with the last index entry.
+    pub(super) fn last_indexed_offset(&self) -> Option<i64> {
+        let (offset, _) = self.index.as_ref()?.last_offset()?;
+        Some(self.base_offset + i64::from(offset))
+    }
+
+    /// Walks the headers from the last batch with an index entry at or before `offset`.
+    pub(super) fn walk_from_offset(&mut self, vfs: &dyn Vfs, offset: i64) -> io::Result<Walk> {
+        let relative = self.relative(offset.max(self.base_offset));
+        self.walk_from_index(vfs, relative)
     }
 
     /// Loads the indexes from their files; false if they are missing or cannot be right, and the segment must be walked.

@@ -2,6 +2,7 @@
 //! damaged files.
 
 mod faults;
+mod rest;
 mod transactions;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};

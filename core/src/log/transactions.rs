@@ -57,7 +57,9 @@ impl Log {
     }
 
     /// The idempotent and transactional producers that are remembered, by rising id.
-    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+    pub fn active_producers(&mut self) -> Vec<ActiveProducer> {
+        // A log that cannot be opened knows of none; whoever appends or reads is told why.
+        let _ = self.wake();
         self.producers.active()
     }
 
@@ -67,6 +69,7 @@ impl Log {
     /// # Errors
     /// [`ReadError`] if an index has to be built anew, and the segment cannot be read.
     pub fn aborted_transactions(&mut self, from: i64, up_to: i64) -> Result<Vec<AbortedTransaction>, ReadError> {
+        self.wake_to_read()?;
         let mut found = Vec::new();
         let first = self.segments.range(..=from).next_back().map_or(0, |(base, _)| *base);
         let bases: Vec<i64> = self.segments.range(first..).map(|(base, _)| *base).collect();

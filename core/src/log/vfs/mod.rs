@@ -6,6 +6,7 @@
 //! created, renamed or removed name only after [`Vfs::sync_dir`] of its folder, and a failed sync says nothing about
 //! what reached the disk; whoever sees one must not retry it.
 
+mod handles;
 mod os;
 mod simulated;
 
@@ -16,6 +17,8 @@ use std::{
     sync::Arc,
 };
 
+pub(super) use handles::Handle;
+pub use handles::{BoundedVfs, Handles};
 pub use os::OsVfs;
 pub use simulated::{Fault, SimulatedVfs};
 
@@ -71,6 +74,11 @@ pub trait Vfs: Debug + Send + Sync + 'static {
     /// # Errors
     /// Those of the file system; never to be retried.
     fn sync_dir(&self, folder: &Path) -> io::Result<()>;
+
+    /// The bound on the files that logs hold open here; `None` for none.
+    fn handles(&self) -> Option<&Handles> {
+        None
+    }
 }
 
 /// An open file. Shared handles read and write at positions, so that none of them has a cursor to fight over.

@@ -1,0 +1,141 @@
+//! Logs at rest: what a bookmark says is what the files say, and a wrong one is found out.
+
+use super::*;
+use crate::log::rest::{Bookmark, encode_bookmarks, read_bookmarks};
+
+fn open_at(vfs: &SimulatedVfs, mark: &Bookmark, clean: bool) -> Result<Log, OpenError> {
+    let hints = OpenHints { bookmark: Some(mark), progress: None };
+    Log::open_with(Arc::new(vfs.clone()), Path::new(FOLDER), options(small(), mark.offset, clean), hints)
+}
+
+fn filled(vfs: &SimulatedVfs, batches: i64) -> Log {
+    let mut log = open(vfs, small(), 0).expect("opens");
+    for number in 0..batches {
+        append(&mut log, &values(3, &format!("{number}{}", "w".repeat(50))), 1000 + number * 7).expect("appends");
+    }
+    log
+}
+
+#[test]
+fn a_closed_log_rests_until_it_is_used() {
+    let vfs = SimulatedVfs::new();
+    let mut log = filled(&vfs, 30);
+    log.append(producer_batch(&["p".to_owned()], 5000, 9, 0, 0), AppendOrigin::Client, LeaderEpoch(0), 5000)
+        .expect("fits");
+    let records = read_all(&mut log, 0, 1500);
+    log.close().expect("closes");
+    log.advance_high_watermark(i64::MAX);
+    let mark = log.bookmark().expect("all is synced");
+    let facts = |log: &Log| {
+        let offsets = (log.log_start_offset(), log.log_end_offset(), log.high_watermark(), log.recovery_point());
+        (offsets, log.size_in_bytes(), log.segment_count(), log.epochs().clone())
+    };
+    let before = facts(&log);
+
+    let changes = vfs.changes();
+    let mut log = open_at(&vfs, &mark, true).expect("opens");
+    assert!(log.is_resting());
+    assert_eq!(facts(&log), before);
+    assert_eq!(log.bookmark().as_ref(), Some(&mark));
+    log.close().expect("closes");
+    assert_eq!(vfs.changes(), changes, "an idle log costs nothing");
+
+    let mut log = open_at(&vfs, &mark, true).expect("opens");
+    assert_eq!(read_all(&mut log, 0, 1500), records);
+    assert!(!log.is_resting());
+    assert_eq!(facts(&log), before);
+    let again = producer_batch(&["p".to_owned()], 5000, 9, 0, 0);
+    let known = log.append(again, AppendOrigin::Client, LeaderEpoch(0), 5000).expect("known");
+    assert!(known.duplicate, "its producers come back too");
+}
+
+#[test]
+fn a_log_that_nothing_was_written_to_rests_after_a_crash() {
+    let vfs = SimulatedVfs::new();
+    let mut log = filled(&vfs, 30);
+    let records = read_all(&mut log, 0, 1500);
+    log.flush().expect("syncs");
+    let mark = log.bookmark().expect("all is synced");
+    drop(log);
+    vfs.crash(7);
+    let mut log = open_at(&vfs, &mark, false).expect("opens");
+    assert!(log.is_resting());
+    assert_eq!(read_all(&mut log, 0, 1500), records);
+}
+
+#[test]
+fn only_what_is_behind_a_bookmark_is_checked() {
+    for seed in 0..60 {
+        let vfs = SimulatedVfs::new();
+        let mut log = filled(&vfs, 3 + seed as i64 % 40);
+        log.flush().expect("syncs");
+        log.settle().expect("writes");
+        let mark = log.bookmark().expect("all is synced");
+        append(&mut log, &values(2, "more"), 9000).expect("appends");
+        append(&mut log, &values(2, "and more"), 9001).expect("appends");
+        drop(log);
+        // Every other time the machine dies, else the process only: the files are as it wrote them then.
+        if seed % 2 == 0 {
+            vfs.crash(seed);
+        }
+        let mut log = open_at(&vfs, &mark, false).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let checked = log.recovery().bytes_checked;
+        assert!(seed % 2 == 0 || checked < 400, "seed {seed}: {checked} of {} checked", log.size_in_bytes());
+        let records = read_all(&mut log, 0, 1500);
+        assert!(records.len() as i64 >= mark.offset, "seed {seed}: all that was synced is there");
+        let times: Vec<_> = (0..60).map(|step| log.offset_for_time(1000 + step * 5).expect("reads")).collect();
+        drop(log);
+        let mut log = open(&vfs, small(), mark.offset).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert_eq!(read_all(&mut log, 0, 1500), records, "seed {seed}: as a walk of the whole finds it");
+        let again: Vec<_> = (0..60).map(|step| log.offset_for_time(1000 + step * 5).expect("reads")).collect();
+        assert_eq!(again, times, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_log_that_was_changed_while_it_rested_goes_offline() {
+    let vfs = SimulatedVfs::new();
+    let mut log = filled(&vfs, 2);
+    log.close().expect("closes");
+    let mark = log.bookmark().expect("all is synced");
+    let file = Path::new(FOLDER).join(format!("{:020}.log", mark.segment));
+    vfs.open(&file).and_then(|file| file.truncate(mark.position - 1)).expect("cuts");
+    let mut log = open_at(&vfs, &mark, true).expect("rests");
+    let refused = append(&mut log, &values(1, "x"), 1).expect_err("offline");
+    assert!(matches!(refused, AppendError::Offline { .. }), "{refused}");
+    let refused = log.read(0, 100, 6, true).expect_err("offline");
+    assert!(matches!(refused, ReadError::Offline { .. }), "{refused}");
+    assert_eq!(log.bookmark(), None, "the next start looks at all of it");
+}
+
+#[test]
+fn bookmarks_read_back_and_a_spoilt_file_counts_as_none() {
+    let vfs = SimulatedVfs::in_memory();
+    let path = Path::new("/data/riverrun-bookmarks");
+    vfs.create_dir_all(Path::new("/data")).expect("a folder");
+    assert!(read_bookmarks(&vfs, path).expect("none is fine").is_empty());
+    let mark = |offset: i64, epochs: &[(i32, i64)]| Bookmark {
+        topic_id: Uuid([3; 16]),
+        log_start_offset: 2,
+        offset,
+        segment: 5,
+        position: 700,
+        bytes_before: 1 << 40,
+        segment_count: 3,
+        may_rest: offset > 10,
+        oldest_timestamp: (offset > 10).then_some(-1),
+        epochs: LeaderEpochs::new(epochs.iter().copied()),
+    };
+    let marks = BTreeMap::from([
+        (TopicPartition::new("a", 0), mark(10, &[])),
+        (TopicPartition::new("a", 1), mark(11, &[(0, 0), (3, 7)])),
+    ]);
+    let text = encode_bookmarks(marks.iter());
+    let write = |text: &str| crate::log::checkpoint::write_text(&vfs, path, text).expect("writes");
+    write(&text);
+    assert_eq!(read_bookmarks(&vfs, path).expect("reads"), marks);
+    for spoilt in [&text[..text.len() - 9], "0\n1\na 0 x", "7\n0\n", ""] {
+        write(spoilt);
+        assert!(read_bookmarks(&vfs, path).expect("reads").is_empty(), "{spoilt:?}");
+    }
+}
