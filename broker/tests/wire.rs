@@ -38,6 +38,7 @@ fn empty(key: ApiKey) -> RequestBody {
         Heartbeat LeaveGroup SyncGroup DescribeGroups ListGroups SaslHandshake ApiVersions CreateTopics
         DeleteTopics DeleteRecords InitProducerId OffsetForLeaderEpoch DescribeConfigs AlterConfigs DescribeLogDirs SaslAuthenticate
         CreatePartitions DeleteGroups IncrementalAlterConfigs OffsetDelete DescribeCluster ListConfigResources DescribeTopicPartitions
+        WriteTxnMarkers DescribeProducers
     }
 }
 

@@ -160,7 +160,9 @@ fn produce_code(error: &ProduceError) -> ErrorCode {
             AppendError::Producer(ProducerError::OutOfOrderSequence { .. }) => ErrorCode::OutOfOrderSequenceNumber,
             AppendError::Producer(ProducerError::Fenced { .. }) => ErrorCode::InvalidProducerEpoch,
             AppendError::Producer(ProducerError::CoordinatorFenced { .. }) => ErrorCode::TransactionCoordinatorFenced,
-            AppendError::Producer(ProducerError::NotInTransaction { .. }) => ErrorCode::InvalidTxnState,
+            AppendError::Producer(ProducerError::NotInTransaction { .. } | ProducerError::NotVerified { .. }) => {
+                ErrorCode::InvalidTxnState
+            }
             AppendError::Io { .. } | AppendError::Offline { .. } => ErrorCode::KafkaStorageError,
         },
         ProduceError::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,

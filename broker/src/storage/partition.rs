@@ -117,6 +117,8 @@ struct State {
     next_fetch: u64,
     /// Bytes appended and not visible yet.
     invisible_bytes: usize,
+    /// Bytes that are visible, but not to readers of committed records.
+    unstable_bytes: usize,
     /// Whether the last append failed for the disk, and the log says so.
     append_fails: bool,
     /// Whether reading failed for the disk, and the log says so.
@@ -131,6 +133,7 @@ impl Partition {
             fetches: HashMap::new(),
             next_fetch: 0,
             invisible_bytes: 0,
+            unstable_bytes: 0,
             append_fails: false,
             read_failed: false,
             log,
@@ -476,13 +479,22 @@ impl Partition {
 impl State {
     /// Moves the high watermark; returns the appends that it has reached.
     fn advance(&mut self, to: i64) -> Vec<OnCommitted> {
+        let stable_before = self.log.last_stable_offset();
         if !self.log.advance_high_watermark(to) {
             return Vec::new();
         }
-        let high_watermark = self.log.high_watermark();
-        let visible = self.invisible_bytes.max(1);
+        let (high_watermark, stable) = (self.log.high_watermark(), self.log.last_stable_offset());
+        let mut visible = self.invisible_bytes.max(1);
         if high_watermark == self.log.log_end_offset() {
             self.invisible_bytes = 0;
+        }
+        if stable == high_watermark {
+            // A marker is short, and what it makes readable may be long.
+            visible = visible.saturating_add(std::mem::take(&mut self.unstable_bytes));
+        } else if stable > stable_before {
+            visible = visible.saturating_add(self.unstable_bytes);
+        } else {
+            self.unstable_bytes = self.unstable_bytes.saturating_add(visible);
         }
         self.wake_fetches(visible);
         self.commits.take_reached(high_watermark)

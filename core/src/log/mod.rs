@@ -50,6 +50,7 @@ mod tear;
 mod tests;
 mod transactions;
 mod txn_index;
+mod verification;
 mod vfs;
 
 mod partition_log;
@@ -69,4 +70,5 @@ pub use read::{OffsetTime, ReadInfo};
 pub use recovery::Recovery;
 pub use rest::{Bookmark, encode_bookmarks, read_bookmarks};
 pub use txn_index::AbortedTransaction;
+pub use verification::{TransactionStart, VerificationGuard};
 pub use vfs::{BoundedVfs, Fault, Handles, OsVfs, SimulatedVfs, Vfs, VfsFile};

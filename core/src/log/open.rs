@@ -15,6 +15,7 @@ use super::{
     roll::write_whole,
     segment::{Segment, SegmentError, file_name},
     txn_index::TransactionIndex,
+    verification::Verifications,
     vfs::Vfs,
 };
 use crate::{TopicPartition, Uuid};
@@ -119,6 +120,7 @@ impl Log {
             epochs: LeaderEpochs::default(),
             epochs_dirty: false,
             producers: Producers::default(),
+            verifications: Verifications::default(),
             closed_files: Vec::new(),
             recovery: Recovery::default(),
             offline: None,

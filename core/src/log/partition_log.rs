@@ -6,13 +6,14 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    AppendError, AppendOrigin, Bookmark, LeaderEpochs, LogConfig, Recovery,
+    AppendError, AppendOrigin, Bookmark, LeaderEpochs, LogConfig, ProducerError, Recovery,
     append::{self, Accepted},
     error,
     marker::EndMarker,
     producers::Producers,
     rest::SyncedPlace,
     segment::Segment,
+    verification::{VerificationGuard, Verifications},
     vfs::{Vfs, VfsFile},
 };
 use crate::{
@@ -60,6 +61,7 @@ pub struct Log {
     pub(super) epochs: LeaderEpochs,
     pub(super) epochs_dirty: bool,
     pub(super) producers: Producers,
+    pub(super) verifications: Verifications,
     /// Index and snapshot files of closed segments that the next flush has to sync.
     pub(super) closed_files: Vec<Arc<dyn VfsFile>>,
     pub(super) recovery: Recovery,
@@ -153,7 +155,8 @@ impl Log {
         moved
     }
 
-    /// Appends one batch to the page cache. It is not durable yet: see [`Self::begin_flush`].
+    /// Appends one batch to the page cache. It is not durable yet: see [`Self::begin_flush`]. Records that begin a
+    /// transaction are taken without asking: see [`Self::append_verified`].
     ///
     /// # Errors
     /// [`AppendError`]; the log is then as before.
@@ -163,6 +166,33 @@ impl Log {
         origin: AppendOrigin,
         leader_epoch: LeaderEpoch,
         now_ms: i64,
+    ) -> Result<AppendInfo, AppendError> {
+        self.append_if(batch, origin, leader_epoch, now_ms, |_, _| Ok(()))
+    }
+
+    /// The same, but records that begin a transaction need the guard of [`Self::begin_verification`], and the coordinator's
+    /// word that it knows the transaction here (KIP-890).
+    ///
+    /// # Errors
+    /// [`AppendError`]; the log is then as before.
+    pub fn append_verified(
+        &mut self,
+        batch: Bytes,
+        origin: AppendOrigin,
+        guard: Option<VerificationGuard>,
+        leader_epoch: LeaderEpoch,
+        now_ms: i64,
+    ) -> Result<AppendInfo, AppendError> {
+        self.append_if(batch, origin, leader_epoch, now_ms, |log, header| log.check_verified(header, guard))
+    }
+
+    fn append_if(
+        &mut self,
+        batch: Bytes,
+        origin: AppendOrigin,
+        leader_epoch: LeaderEpoch,
+        now_ms: i64,
+        verified: impl FnOnce(&Self, &BatchHeader) -> Result<(), ProducerError>,
     ) -> Result<AppendInfo, AppendError> {
         self.check_online()?;
         let Accepted { batch, log_append_time } = append::accept(batch, origin, &self.config, now_ms)?;
@@ -178,6 +208,7 @@ impl Log {
                 duplicate: true,
             });
         }
+        verified(self, batch.header())?;
         let info = self.append_checked(&batch, leader_epoch, now_ms)?;
         Ok(AppendInfo { log_append_time, ..info })
     }
@@ -210,6 +241,9 @@ impl Log {
         if self.epochs.assign(leader_epoch.0, base_offset) {
             self.epochs_dirty = true;
         }
+        if header.has_producer_id() && header.attributes.is_transactional() {
+            self.verifications.spend(header.producer_id);
+        }
         if let Some(aborted) = self.producers.apply(&header, marker)
             && let Some(active) = self.segments.values_mut().next_back()
         {
@@ -240,5 +274,6 @@ impl Log {
     /// Forgets producers that have not written since `timestamp`, but for those with an open transaction.
     pub fn expire_producers(&mut self, timestamp: i64) {
         self.producers.expire(timestamp);
+        self.verifications.expire(timestamp);
     }
 }

@@ -63,6 +63,12 @@ pub enum ProducerError {
         /// The latest that was seen.
         current: i32,
     },
+    /// Records that would begin a transaction which the coordinator was not asked about, or has ended since.
+    #[error("producer {producer_id}: the records belong to no transaction that its coordinator knows here")]
+    NotVerified {
+        /// The producer.
+        producer_id: i64,
+    },
     /// Records outside of a transaction, from a producer that has one open.
     #[error("producer {producer_id} has a transaction open, and the batch does not belong to it")]
     NotInTransaction {
@@ -276,6 +282,11 @@ impl Producers {
         if !self.unreplicated.is_empty() {
             self.unreplicated.retain(|_, last_offset| *last_offset >= high_watermark);
         }
+    }
+
+    /// Whether a producer has written in its present epoch.
+    pub(super) fn has_written(&self, producer_id: i64) -> bool {
+        self.by_id.get(&producer_id).is_some_and(|producer| !producer.batches.is_empty())
     }
 
     /// Whether a producer has a transaction open in this epoch.

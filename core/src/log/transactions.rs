@@ -10,7 +10,8 @@
 use std::{collections::HashMap, io};
 
 use super::{
-    AbortedTransaction, ActiveProducer, AppendError, AppendInfo, Log, ReadError, TransactionMarker,
+    AbortedTransaction, ActiveProducer, AppendError, AppendInfo, Log, ProducerError, ReadError, TransactionMarker,
+    TransactionStart, VerificationGuard,
     marker::EndMarker,
     producers::Producers,
     read::{searched, segment_read_error},
@@ -54,6 +55,26 @@ impl Log {
     /// Whether a producer has a transaction open here, in this epoch: its next records need no verification then.
     pub fn has_open_transaction(&self, producer_id: i64, producer_epoch: i16) -> bool {
         self.producers.has_open_transaction(producer_id, producer_epoch)
+    }
+
+    /// Begins the verification of a transaction's first records here; `None` if the transaction is open, and needs none.
+    /// To be followed by a question to the coordinator, and [`Self::append_verified`] with the guard.
+    pub fn begin_verification(&mut self, start: &TransactionStart, now_ms: i64) -> Option<VerificationGuard> {
+        let is_open = self.has_open_transaction(start.producer_id, start.producer_epoch);
+        (!is_open).then(|| self.verifications.begin(start, now_ms))
+    }
+
+    /// Whether a batch that a producer's state lets pass belongs to a transaction that is open or verified.
+    pub(super) fn check_verified(
+        &self,
+        header: &BatchHeader,
+        guard: Option<VerificationGuard>,
+    ) -> Result<(), ProducerError> {
+        let BatchHeader { producer_id, producer_epoch, attributes, .. } = *header;
+        if !attributes.is_transactional() || self.has_open_transaction(producer_id, producer_epoch) {
+            return Ok(());
+        }
+        self.verifications.check(header, guard, self.producers.has_written(producer_id))
     }
 
     /// The idempotent and transactional producers that are remembered, by rising id.

@@ -136,3 +136,45 @@ fn an_open_transaction_outlives_retention_and_its_producer_expiry() {
     end(&mut log, order(2, 0, false)).expect("appends");
     assert_eq!(log.last_stable_offset(), 4);
 }
+
+#[test]
+fn records_that_begin_a_transaction_are_verified() {
+    let mut log = log_in(&SimulatedVfs::new());
+    let start =
+        |sequence| TransactionStart { producer_id: 2, producer_epoch: 0, base_sequence: sequence, raises_epoch: true };
+    let send = |log: &mut Log, sequence, guard| {
+        let options = BatchOptions {
+            producer_id: 2,
+            producer_epoch: 0,
+            base_sequence: sequence,
+            transactional: true,
+            ..BatchOptions::default()
+        };
+        let mut builder = BatchBuilder::new(options);
+        builder.append(10, Some(b"k"), None, []).expect("fits");
+        let info =
+            log.append_verified(builder.build().expect("builds"), AppendOrigin::Client, guard, LeaderEpoch(0), 10);
+        log.advance_high_watermark(i64::MAX);
+        info
+    };
+    let refused = send(&mut log, 0, None);
+    assert!(matches!(refused, Err(AppendError::Producer(ProducerError::NotVerified { producer_id: 2 }))));
+    // Two requests wait for the coordinator; the second overtakes the first.
+    let guard = log.begin_verification(&start(0), 1).expect("nothing is open");
+    assert_eq!(log.begin_verification(&start(1), 1), Some(guard));
+    let early = send(&mut log, 1, Some(guard));
+    assert!(matches!(early, Err(AppendError::Producer(ProducerError::OutOfOrderSequence { .. }))));
+    send(&mut log, 0, Some(guard)).expect("verified");
+    assert_eq!(log.begin_verification(&start(1), 1), None, "it is open");
+    send(&mut log, 1, None).expect("goes on");
+    assert!(send(&mut log, 1, None).expect("a retry").duplicate);
+    end(&mut log, order(2, 0, true)).expect("appends");
+    assert!(send(&mut log, 2, Some(guard)).is_err(), "a guard serves once");
+
+    // The transaction is aborted while its first records are still on their way.
+    let guard = log.begin_verification(&start(2), 1).expect("nothing is open");
+    end(&mut log, order(2, 0, false)).expect("appends");
+    let late = send(&mut log, 2, Some(guard));
+    assert!(matches!(late, Err(AppendError::Producer(ProducerError::NotVerified { producer_id: 2 }))));
+    assert_eq!(log.last_stable_offset(), log.log_end_offset(), "T6: nothing hangs");
+}
