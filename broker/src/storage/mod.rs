@@ -6,6 +6,7 @@
 mod flusher;
 mod housekeeping;
 mod partition;
+mod tails;
 #[cfg(test)]
 mod tests;
 mod waiters;
@@ -32,10 +33,14 @@ use crate::clock::Clock;
 use flusher::Flusher;
 use housekeeping::Housekeeping;
 pub(crate) use partition::{Acks, Partition, PartitionReadError, ProduceError, ReadIsolation};
+use tails::Tails;
 pub(crate) use waiters::{Committed, FetchWaiter, LogOffline, OnCommitted};
 
 /// The topic of the metadata log; never served.
 pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// What all partitions together may keep of their latest batches.
+const TAIL_BYTES: usize = 8 << 20;
 
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
@@ -85,6 +90,7 @@ pub(crate) struct Storage {
     /// By topic id; a topic's partitions in their order.
     topics: DashMap<Uuid, Vec<Arc<Partition>>>,
     metadata: Arc<Partition>,
+    tails: Arc<Tails>,
     recovery_points: BTreeMap<TopicPartition, i64>,
     log_starts: BTreeMap<TopicPartition, i64>,
     /// Serializes writes of the checkpoint files.
@@ -125,7 +131,9 @@ impl Storage {
             topic_partition: topic_partition.clone(),
         };
         let log = open_log(&place, options)?;
-        let metadata = Arc::new(Partition::new(log, LeaderEpoch(0), clock, Arc::clone(&flusher)));
+        let tails = Arc::new(Tails::new(TAIL_BYTES));
+        let metadata = Partition::new(log, LeaderEpoch(0), clock, Arc::clone(&flusher), Arc::new(Tails::new(0)));
+        let metadata = Arc::new(metadata);
         let storage = Arc::new(Self {
             place,
             directory: Mutex::new(directory),
@@ -135,6 +143,7 @@ impl Storage {
             threads: Mutex::default(),
             topics: DashMap::new(),
             metadata,
+            tails,
             recovery_points,
             log_starts,
             checkpointing: Mutex::default(),
@@ -210,7 +219,10 @@ impl Storage {
         if let Some(progress) = progress {
             logs.iter().for_each(|(log, _)| progress.opened(log));
         }
-        let partition = |(log, epoch)| Arc::new(Partition::new(log, epoch, self.clock, Arc::clone(&self.flusher)));
+        let partition = |(log, epoch)| {
+            let (flusher, tails) = (Arc::clone(&self.flusher), Arc::clone(&self.tails));
+            Arc::new(Partition::new(log, epoch, self.clock, flusher, tails))
+        };
         self.topics.entry(topic_id).or_default().extend(logs.into_iter().map(partition));
         Ok(())
     }

@@ -14,17 +14,18 @@ use std::{
     },
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use riverrun_core::{
     LeaderEpoch, TopicPartition,
     log::{
-        AbortedTransaction, ActiveProducer, AppendError, AppendInfo, AppendOrigin, Durability, FlushTicket, Log,
-        LogConfig, OffsetTime, ReadError, ReadInfo, StorageError, TransactionMarker,
+        AbortedTransaction, ActiveProducer, AppendError, AppendInfo, AppendOrigin, Durability, FileSpan, FlushTicket,
+        Found, Log, LogConfig, OffsetTime, ReadError, ReadInfo, StorageError, TransactionMarker,
     },
 };
 
 use super::{
     flusher::Flusher,
+    tails::Tails,
     waiters::{self, CommitWaiters, Committed, FetchWaiter, LogOffline, OnCommitted, Watch},
 };
 use crate::clock::Clock;
@@ -75,6 +76,32 @@ pub(crate) struct Offsets {
     pub(crate) log_end: i64,
 }
 
+impl Offsets {
+    /// The offset before which a reader may see.
+    fn bound(&self, isolation: ReadIsolation) -> i64 {
+        match isolation {
+            ReadIsolation::LogEnd => self.log_end,
+            ReadIsolation::HighWatermark => self.high_watermark,
+            ReadIsolation::Committed => self.last_stable,
+        }
+    }
+}
+
+/// Batches that were found, and the offsets at that time.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) records: Fetch,
+    pub(crate) offsets: Offsets,
+}
+
+/// Where batches that were found are.
+#[derive(Debug)]
+pub(crate) enum Fetch {
+    /// One after the other; none if there is nothing to be seen.
+    Memory(Vec<Bytes>),
+    File(FileSpan),
+}
+
 /// Why a producer's batch is not taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProduceError {
@@ -102,6 +129,7 @@ pub(crate) struct Partition {
     leader_epoch: LeaderEpoch,
     clock: Clock,
     flusher: Arc<Flusher>,
+    tails: Arc<Tails>,
     /// Whether it stands in the flusher's queue.
     queued: AtomicBool,
     state: Mutex<State>,
@@ -126,7 +154,14 @@ struct State {
 }
 
 impl Partition {
-    pub(crate) fn new(log: Log, leader_epoch: LeaderEpoch, clock: Clock, flusher: Arc<Flusher>) -> Self {
+    pub(super) fn new(
+        mut log: Log,
+        leader_epoch: LeaderEpoch,
+        clock: Clock,
+        flusher: Arc<Flusher>,
+        tails: Arc<Tails>,
+    ) -> Self {
+        log.set_tail_bytes_max(tails.bytes_max());
         let state = State {
             gone: false,
             commits: CommitWaiters::default(),
@@ -143,6 +178,7 @@ impl Partition {
             leader_epoch,
             clock,
             flusher,
+            tails,
             queued: AtomicBool::new(false),
             state: Mutex::new(state),
         }
@@ -201,6 +237,7 @@ impl Partition {
         if acks == Acks::All && required > 1 {
             return Err(ProduceError::NotEnoughReplicas { required });
         }
+        let held = state.log.tail_bytes();
         let appended = append(&mut state.log, self.leader_epoch, self.clock.wall_ms());
         self.log_disk(&mut state, &appended);
         let info = appended?;
@@ -208,6 +245,7 @@ impl Partition {
             return Ok(info);
         }
         state.invisible_bytes = state.invisible_bytes.saturating_add(bytes);
+        let held = state.log.tail_bytes().saturating_sub(held);
         match state.log.config().durability {
             Durability::Fsync => {
                 drop(state);
@@ -219,6 +257,9 @@ impl Partition {
                 drop(state);
                 call(reached, Ok(()));
             }
+        }
+        if held > 0 {
+            self.tails.grown(self, held);
         }
         Ok(info)
     }
@@ -271,13 +312,7 @@ impl Partition {
 
     /// The offsets that bound the log now.
     pub(crate) fn offsets(&self) -> Offsets {
-        let state = self.lock();
-        Offsets {
-            log_start: state.log.log_start_offset(),
-            high_watermark: state.log.high_watermark(),
-            last_stable: state.log.last_stable_offset(),
-            log_end: state.log.log_end_offset(),
-        }
+        self.lock().offsets()
     }
 
     /// Reads whole batches from `offset` on; the first one even if it is larger than `max_bytes`, if `at_least_one`.
@@ -288,15 +323,78 @@ impl Partition {
         at_least_one: bool,
         isolation: ReadIsolation,
     ) -> Result<ReadInfo, PartitionReadError> {
+        let fetched = self.fetch(offset, max_bytes, at_least_one, isolation, usize::MAX)?;
+        let Fetched { records, offsets } = fetched;
+        let records = match records {
+            Fetch::Memory(batches) => concatenated(batches),
+            Fetch::File(span) => match span.read() {
+                Ok(Some(records)) => records,
+                // Whatever is wrong with it, the log says what.
+                Ok(None) | Err(_) => return self.read_slowly(offset, max_bytes, at_least_one, isolation),
+            },
+        };
+        Ok(ReadInfo {
+            records,
+            log_start_offset: offsets.log_start,
+            high_watermark: offsets.high_watermark,
+            last_stable_offset: offsets.last_stable,
+        })
+    }
+
+    /// Finds what [`Self::read`] would return, without reading it: more than `worth_bytes` of it stay in the file.
+    pub(crate) fn fetch(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+        isolation: ReadIsolation,
+        worth_bytes: usize,
+    ) -> Result<Fetched, PartitionReadError> {
         let mut state = self.lock();
         if state.gone {
             return Err(PartitionReadError::Gone);
         }
-        let up_to = match isolation {
-            ReadIsolation::LogEnd => state.log.log_end_offset(),
-            ReadIsolation::HighWatermark => state.log.high_watermark(),
-            ReadIsolation::Committed => state.log.last_stable_offset(),
+        let offsets = state.offsets();
+        let found = state.log.find(offset, max_bytes, offsets.bound(isolation), at_least_one, worth_bytes)?;
+        drop(state);
+        let records = match found {
+            Found::Nothing => Fetch::Memory(Vec::new()),
+            Found::Memory(batches) => Fetch::Memory(batches),
+            // Looking at headers may take the disk: nobody must wait for that.
+            Found::File(search) => match search.locate() {
+                Ok(Some(span)) => Fetch::File(span),
+                Ok(None) | Err(_) => return self.fetch_slowly(offset, max_bytes, at_least_one, isolation),
+            },
+            Found::Unknown => return self.fetch_slowly(offset, max_bytes, at_least_one, isolation),
         };
+        Ok(Fetched { records, offsets })
+    }
+
+    fn fetch_slowly(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+        isolation: ReadIsolation,
+    ) -> Result<Fetched, PartitionReadError> {
+        let read = self.read_slowly(offset, max_bytes, at_least_one, isolation)?;
+        let batches = if read.records.is_empty() { Vec::new() } else { vec![read.records] };
+        Ok(Fetched { records: Fetch::Memory(batches), offsets: self.offsets() })
+    }
+
+    /// Reads while the log is held: for the few reads that have to load or rebuild an index first, or that find damage.
+    fn read_slowly(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+        isolation: ReadIsolation,
+    ) -> Result<ReadInfo, PartitionReadError> {
+        let mut state = self.lock();
+        if state.gone {
+            return Err(PartitionReadError::Gone);
+        }
+        let up_to = state.offsets().bound(isolation);
         let read = state.log.read(offset, max_bytes, up_to, at_least_one);
         if let Err(error @ (ReadError::Corrupt { .. } | ReadError::Io { .. })) = &read
             && !std::mem::replace(&mut state.read_failed, true)
@@ -305,6 +403,11 @@ impl Partition {
             tracing::error!(partition = %self.topic_partition, offset, %error, source, "records cannot be read");
         }
         Ok(read?)
+    }
+
+    /// Lets go of the oldest batch in memory.
+    pub(super) fn evict_from_tail(&self) {
+        self.lock().log.evict_from_tail();
     }
 
     /// The first record of that time or later.
@@ -477,6 +580,15 @@ impl Partition {
 }
 
 impl State {
+    fn offsets(&self) -> Offsets {
+        Offsets {
+            log_start: self.log.log_start_offset(),
+            high_watermark: self.log.high_watermark(),
+            last_stable: self.log.last_stable_offset(),
+            log_end: self.log.log_end_offset(),
+        }
+    }
+
     /// Moves the high watermark; returns the appends that it has reached.
     fn advance(&mut self, to: i64) -> Vec<OnCommitted> {
         let stable_before = self.log.last_stable_offset();
@@ -503,6 +615,18 @@ impl State {
     fn wake_fetches(&self, bytes: usize) {
         for waiter in self.fetches.values() {
             waiter.add(bytes);
+        }
+    }
+}
+
+/// Batches in one piece; a single one is not copied.
+pub(crate) fn concatenated(batches: Vec<Bytes>) -> Bytes {
+    match <[Bytes; 1]>::try_from(batches) {
+        Ok([only]) => only,
+        Err(batches) => {
+            let mut whole = BytesMut::with_capacity(batches.iter().map(Bytes::len).sum());
+            batches.iter().for_each(|batch| whole.extend_from_slice(batch));
+            whole.freeze()
         }
     }
 }

@@ -42,6 +42,12 @@ impl SegmentIndex {
         self.offsets.get(after.checked_sub(1)?).copied()
     }
 
+    /// The last entry whose batch begins at or before `position`.
+    pub(super) fn entry_at(&self, position: u32) -> Option<(u32, u32)> {
+        let after = self.offsets.partition_point(|(_, at)| *at <= position);
+        self.offsets.get(after.checked_sub(1)?).copied()
+    }
+
     /// The last entry earlier than `timestamp`: no record up to its offset is as late.
     pub(super) fn time_before(&self, timestamp: i64) -> Option<(i64, u32)> {
         let reached = self.times.partition_point(|(time, _)| *time < timestamp);

@@ -45,6 +45,8 @@ mod rest;
 mod retention;
 mod roll;
 mod segment;
+mod span;
+mod tail;
 mod tear;
 #[cfg(test)]
 mod tests;
@@ -69,6 +71,7 @@ pub use producers::{ActiveProducer, ProducerError};
 pub use read::{OffsetTime, ReadInfo};
 pub use recovery::Recovery;
 pub use rest::{Bookmark, encode_bookmarks, read_bookmarks};
+pub use span::{FileSpan, Found, SpanSearch};
 pub use txn_index::AbortedTransaction;
 pub use verification::{TransactionStart, VerificationGuard};
 pub use vfs::{BoundedVfs, Fault, Handles, OsVfs, SimulatedVfs, Vfs, VfsFile};

@@ -14,6 +14,7 @@ use super::{
     recovery::{self, Learned, Sound, Unchecked, io_error},
     roll::write_whole,
     segment::{Segment, SegmentError, file_name},
+    tail::Tail,
     txn_index::TransactionIndex,
     verification::Verifications,
     vfs::Vfs,
@@ -125,6 +126,7 @@ impl Log {
             recovery: Recovery::default(),
             offline: None,
             unreadable: None,
+            tail: Tail::default(),
             vfs,
         }
     }

@@ -13,6 +13,7 @@ use super::{
     producers::Producers,
     rest::SyncedPlace,
     segment::Segment,
+    tail::{self, Patched, Tail},
     verification::{VerificationGuard, Verifications},
     vfs::{Vfs, VfsFile},
 };
@@ -70,6 +71,7 @@ pub struct Log {
     pub(super) offline: Option<String>,
     /// Why nothing can be read either, if so.
     pub(super) unreadable: Option<String>,
+    pub(super) tail: Tail,
 }
 
 impl Log {
@@ -209,7 +211,7 @@ impl Log {
             });
         }
         verified(self, batch.header())?;
-        let info = self.append_checked(&batch, leader_epoch, now_ms)?;
+        let info = self.append_checked(batch, leader_epoch, now_ms)?;
         Ok(AppendInfo { log_append_time, ..info })
     }
 
@@ -224,12 +226,12 @@ impl Log {
     /// Appends a batch that was found to be in order.
     pub(super) fn append_checked(
         &mut self,
-        batch: &RecordBatch,
+        batch: RecordBatch,
         leader_epoch: LeaderEpoch,
         now_ms: i64,
     ) -> Result<AppendInfo, AppendError> {
         let log_start_offset = self.log_start_offset;
-        let marker = EndMarker::of(batch)?;
+        let marker = EndMarker::of(&batch)?;
         let base_offset = self.log_end_offset();
         let header = BatchHeader { base_offset, partition_leader_epoch: leader_epoch.0, ..*batch.header() };
         self.roll_if_needed(&header, now_ms)?;
@@ -253,13 +255,17 @@ impl Log {
         Ok(AppendInfo { base_offset, last_offset, log_append_time: None, log_start_offset, duplicate: false })
     }
 
-    fn write(&mut self, batch: &RecordBatch, header: &BatchHeader) -> Result<(), AppendError> {
+    fn write(&mut self, batch: RecordBatch, header: &BatchHeader) -> Result<(), AppendError> {
         let index_interval = u64::from(self.config.index_interval_bytes.unsigned_abs());
         let prefix = patched_prefix(header, header.base_offset, header.partition_leader_epoch);
-        let rest = batch.bytes().get(prefix.len()..).unwrap_or_default();
         let Some(segment) = self.segments.values_mut().next_back() else { return Ok(()) };
         let position = segment.size;
-        if let Err(source) = segment.write(&*self.vfs, &prefix, rest) {
+        let bytes = tail::patched(batch.into_bytes(), &prefix);
+        let written = match &bytes {
+            Patched::InPlace(whole) => segment.write(&*self.vfs, &[], whole),
+            Patched::Apart(rest) => segment.write(&*self.vfs, &prefix, rest),
+        };
+        if let Err(source) = written {
             let file = segment.path("log").display().to_string();
             // Half a batch at the end would be taken for damage later on.
             if let Err(error) = segment.cut(&*self.vfs) {
@@ -268,7 +274,27 @@ impl Log {
             return Err(AppendError::Io { file, source });
         }
         segment.note(header, position, index_interval);
+        match bytes {
+            Patched::InPlace(whole) => self.tail.push(header, whole),
+            // What the file has is not worth a copy.
+            Patched::Apart(_) => self.tail.clear(),
+        }
         Ok(())
+    }
+
+    /// Keeps up to `bytes_max` bytes of the latest batches in memory, for those who read at the log's end. 0 at first.
+    pub fn set_tail_bytes_max(&mut self, bytes_max: usize) {
+        self.tail.set_bytes_max(bytes_max);
+    }
+
+    /// Memory that the latest batches take.
+    pub fn tail_bytes(&self) -> usize {
+        self.tail.bytes()
+    }
+
+    /// Lets go of the oldest batch in memory. Returns the memory that it took; 0 if there is none.
+    pub fn evict_from_tail(&mut self) -> usize {
+        self.tail.evict()
     }
 
     /// Forgets producers that have not written since `timestamp`, but for those with an open transaction.

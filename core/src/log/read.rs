@@ -131,7 +131,7 @@ impl Log {
         if largest < 0 { Ok(None) } else { self.offset_for_time(largest) }
     }
 
-    fn check_readable(&self) -> Result<(), ReadError> {
+    pub(super) fn check_readable(&self) -> Result<(), ReadError> {
         match &self.unreadable {
             Some(reason) => Err(ReadError::Offline { reason: reason.clone() }),
             None => Ok(()),

@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use super::{
     index::SegmentIndex,
     marker::{EndMarker, ends_transaction},
+    span::{SpanSearch, Wanted},
     txn_index::TransactionIndex,
     vfs::{self, Handle, Vfs, VfsFile},
 };
@@ -435,20 +436,40 @@ impl Segment {
         }
     }
 
-    /// Writes a batch at the end of the file, but notes nothing yet. A short batch goes out in one write, of a long one
-    /// the patched prefix apart, which saves copying it.
+    /// What of this segment's file has to be looked at for batches from `offset` on; `None` if its index is not there, or
+    /// the offset is not.
+    pub(super) fn search(&mut self, vfs: &dyn Vfs, wanted: Wanted) -> io::Result<Option<SpanSearch>> {
+        let Wanted { offset, max_bytes, up_to, .. } = wanted;
+        if offset >= self.next_offset || !self.index_checked {
+            return Ok(None);
+        }
+        let up_to_last = self.relative(up_to.saturating_sub(1).max(self.base_offset));
+        let Some(index) = &self.index else { return Ok(None) };
+        let entry = index.entry_for(self.relative(offset));
+        let from = entry.map_or(0, |(_, position)| position);
+        let reach = u32::try_from(u64::from(from).saturating_add(max_bytes as u64)).unwrap_or(u32::MAX);
+        // Both entries name batches that may be sent as a whole, so each begins where others end.
+        let far = index.entry_at(reach).map_or(from, |(_, position)| position);
+        let visible = index.entry_for(up_to_last).map_or(from, |(_, position)| position);
+        Ok(Some(SpanSearch {
+            wanted,
+            from: u64::from(from),
+            named: entry.map(|(offset, _)| self.base_offset + i64::from(offset)),
+            boundary: u64::from(far.min(visible).max(from)),
+            visible_end: (up_to >= self.next_offset).then_some(self.size),
+            size: self.size,
+            file: self.file(vfs)?,
+        }))
+    }
+
+    /// Writes a batch at the end of the file, but notes nothing yet: the patched prefix, then what follows it.
     pub(super) fn write(&mut self, vfs: &dyn Vfs, prefix: &[u8], rest: &[u8]) -> io::Result<()> {
-        const COPY_UP_TO: usize = 16 * 1024;
         let file = self.file(vfs)?;
         self.dirty = true;
-        if rest.len() <= COPY_UP_TO {
-            let mut bytes = Vec::with_capacity(prefix.len() + rest.len());
-            bytes.extend_from_slice(prefix);
-            bytes.extend_from_slice(rest);
-            return file.write_at(self.size, &bytes);
+        if prefix.is_empty() {
+            return file.write_at(self.size, rest);
         }
-        file.write_at(self.size, prefix)?;
-        file.write_at(self.size + prefix.len() as u64, rest)
+        file.write_two_at(self.size, prefix, rest)
     }
 
     /// Cuts the file off behind its last noted batch.

@@ -59,6 +59,28 @@ fn append(log: &mut Log, values: &[String], timestamp: i64) -> Result<AppendInfo
     log.append(batch(values, timestamp), AppendOrigin::Client, LeaderEpoch(0), timestamp)
 }
 
+/// The read in two steps, from memory and from the file, finds what the read in one does.
+fn assert_finds(log: &mut Log, offset: i64, max_bytes: usize, up_to: i64, at_least_one: bool) {
+    let expected = log.read(offset, max_bytes, up_to, at_least_one).expect("readable").records;
+    for worth_bytes in [usize::MAX, 0] {
+        match log.find(offset, max_bytes, up_to, at_least_one, worth_bytes).expect("readable") {
+            Found::Nothing => assert_eq!(expected, ""),
+            Found::Memory(batches) => {
+                // Memory knows no segments, so it may go on where the file ends.
+                let found = batches.concat();
+                assert!(found.starts_with(&expected), "offset {offset}, {max_bytes} bytes, up to {up_to}");
+                assert!(found.len() <= max_bytes.max(expected.len()));
+            }
+            Found::File(search) => {
+                let span = search.locate().expect("readable").expect("sound");
+                let found = span.read().expect("readable").expect("sound");
+                assert_eq!(found, expected, "offset {offset}, {max_bytes} bytes, up to {up_to}");
+            }
+            Found::Unknown => {}
+        }
+    }
+}
+
 /// Every record from `from` on, read in steps of `max_bytes`.
 fn read_all(log: &mut Log, from: i64, max_bytes: usize) -> BTreeMap<i64, (i64, String)> {
     let mut found = BTreeMap::new();
@@ -66,6 +88,7 @@ fn read_all(log: &mut Log, from: i64, max_bytes: usize) -> BTreeMap<i64, (i64, S
     loop {
         let end = log.log_end_offset();
         let info = log.read(next, max_bytes, end, true).expect("readable");
+        assert_finds(log, next, max_bytes, end, true);
         if info.records.is_empty() {
             return found;
         }
@@ -122,6 +145,7 @@ proptest! {
     fn a_log_is_a_map_of_offsets(steps in prop::collection::vec(step(), 1..60)) {
         let vfs = SimulatedVfs::new();
         let mut log = open(&vfs, small(), 0).expect("opens");
+        log.set_tail_bytes_max(1500);
         let mut model: BTreeMap<i64, (i64, String)> = BTreeMap::new();
         let (mut end, mut start, mut clock) = (0i64, 0i64, 1_000_000i64);
         for (number, step) in steps.into_iter().enumerate() {
@@ -143,6 +167,7 @@ proptest! {
                     let expected: BTreeMap<_, _> = model.range(from..).map(|(k, v)| (*k, v.clone())).collect();
                     prop_assert_eq!(read_all(&mut log, from, usize::from(max_bytes)), expected);
                     prop_assert!(log.read(end + 1, 100, end, true).is_err());
+                    assert_finds(&mut log, from, usize::from(max_bytes), end - i64::from(max_bytes % 9), max_bytes % 2 == 0);
                 }
                 Step::FindTime { at } => {
                     let time = clock - 2000 + i64::from(at) % 4000;

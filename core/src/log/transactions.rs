@@ -49,7 +49,7 @@ impl Log {
         }
         self.producers.check_marker(marker)?;
         let batch = RecordBatch::parse(marker.to_batch(now_ms)?)?;
-        self.append_checked(&batch, leader_epoch, now_ms)
+        self.append_checked(batch, leader_epoch, now_ms)
     }
 
     /// Whether a producer has a transaction open here, in this epoch: its next records need no verification then.

@@ -1,6 +1,6 @@
 //! Changing a finished batch in place: what a broker may set in a producer's bytes without rewriting the records.
 
-use super::{ATTRIBUTES_OFFSET, BatchError, BatchHeader, HEADER_LEN, MAGIC_OFFSET, TimestampType, crc32c};
+use super::{ATTRIBUTES_OFFSET, BatchError, BatchHeader, HEADER_LEN, MAGIC_OFFSET, TimestampType, crc::crc32c_of_two};
 
 /// Bytes before the magic: all that [`patch_base_offset_and_epoch`] touches.
 pub const PATCHED_PREFIX_LEN: usize = MAGIC_OFFSET;
@@ -77,7 +77,7 @@ fn rewrite_header(batch: &mut [u8], change: impl FnOnce(&mut BatchHeader)) -> Re
 pub(super) fn seal(front: &mut [u8; HEADER_LEN], records: &[u8], mut header: BatchHeader) {
     *front = header.to_bytes();
     let (_, covered) = front.split_at(ATTRIBUTES_OFFSET);
-    header.crc = crc32c::crc32c_append(crc32c(covered), records);
+    header.crc = crc32c_of_two(covered, records);
     *front = header.to_bytes();
 }
 

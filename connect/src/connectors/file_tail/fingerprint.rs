@@ -42,7 +42,7 @@ pub(super) struct Fingerprint {
 impl Fingerprint {
     /// Of a file's first bytes.
     pub(super) fn of(head: &[u8]) -> Self {
-        Self { bytes: head.len(), crc: crc32c::crc32c(head) }
+        Self { bytes: head.len(), crc: riverrun_core::record::crc32c(head) }
     }
 }
 

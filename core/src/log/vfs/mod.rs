@@ -95,6 +95,20 @@ pub trait VfsFile: Debug + Send + Sync + 'static {
     /// Those of the file system.
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()>;
 
+    /// Writes `first` and then `second` at `position`, in one call of the operating system where it has one.
+    ///
+    /// # Errors
+    /// Those of the file system. On an error some of the bytes may have been written.
+    fn write_two_at(&self, position: u64, first: &[u8], second: &[u8]) -> io::Result<()> {
+        self.write_at(position, first)?;
+        self.write_at(position + first.len() as u64, second)
+    }
+
+    /// The file of the operating system behind this one, for what only that can do (`sendfile`); `None` if there is none.
+    fn as_os_file(&self) -> Option<&std::fs::File> {
+        None
+    }
+
     /// The file's length in bytes.
     ///
     /// # Errors

@@ -93,6 +93,32 @@ impl VfsFile for OsFile {
         Ok(())
     }
 
+    #[cfg(target_os = "linux")]
+    fn write_two_at(&self, position: u64, first: &[u8], second: &[u8]) -> io::Result<()> {
+        let parts = [io::IoSlice::new(first), io::IoSlice::new(second)];
+        let mut written = loop {
+            match rustix::io::pwritev(&self.0, &parts, position) {
+                Err(rustix::io::Errno::INTR) => {}
+                written => break written?,
+            }
+        };
+        // As a rule nothing is left; a full disk, or a signal, cuts a write short.
+        let mut at = position;
+        for part in [first, second] {
+            let done = written.min(part.len());
+            written -= done;
+            if let Some(rest) = part.get(done..).filter(|rest| !rest.is_empty()) {
+                self.write_at(at + done as u64, rest)?;
+            }
+            at += part.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn as_os_file(&self) -> Option<&fs::File> {
+        Some(&self.0)
+    }
+
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
