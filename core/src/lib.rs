@@ -10,6 +10,8 @@ pub mod log;
 pub mod metadata;
 pub mod protocol;
 pub mod record;
+#[cfg(feature = "sasl")]
+pub mod sasl;
 pub mod transaction;
 
 mod types;

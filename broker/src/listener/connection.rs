@@ -14,7 +14,8 @@ use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration}
 use bytes::{Buf, Bytes};
 use futures::future::BoxFuture;
 use riverrun_core::protocol::{
-    ApiKey, DecodeLimits, DecodeRequestError, EncodeError, RequestHeader, ResponseBody, decode_request, encode_response,
+    ApiKey, DecodeLimits, DecodeRequestError, EncodeError, RequestBody, RequestHeader, ResponseBody, decode_request,
+    encode_response,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -24,7 +25,11 @@ use super::{
     out_buffer::OutBuffer,
     stream::Stream,
 };
-use crate::{Principal, Reply, RequestContext, api, node::Node};
+use crate::{
+    Reply, RequestContext, api,
+    node::Node,
+    security::{BareStep, Session, SessionTime, Step},
+};
 
 /// Encoded responses that are gathered before they are written, as long as more are ready.
 const GATHER_BYTES: usize = 1 << 20;
@@ -46,6 +51,10 @@ enum Ended {
     FrameTooLarge(#[from] FrameTooLarge),
     #[error("malformed request: {0}")]
     Malformed(#[from] DecodeRequestError),
+    #[error("authentication failed: {0}")]
+    Unauthenticated(String),
+    #[error("the client did not authenticate in time (riverrun.authentication.timeout.ms)")]
+    AuthenticationTimeout,
     #[error("{api_key} version {version} is not served")]
     NotServed { api_key: ApiKey, version: i16 },
     #[error("a {0} request without response failed")]
@@ -110,7 +119,9 @@ struct Connection {
     node: Arc<Node>,
     origin: Origin,
     client_host: String,
-    principal: Principal,
+    session: Session,
+    /// Why the connection is to be closed once its answers are written.
+    closing: Option<Ended>,
     input: FrameBuffer,
     queue: Queue,
     output: OutBuffer,
@@ -118,9 +129,9 @@ struct Connection {
 }
 
 /// Serves one connection until it ends, and logs why if it was not the client's wish.
-pub(super) async fn serve(node: Arc<Node>, stream: Stream, origin: Origin, principal: Principal) {
+pub(super) async fn serve(node: Arc<Node>, stream: Stream, origin: Origin, session: Session) {
     let peer = origin.peer;
-    let mut connection = Connection::new(node, origin, principal);
+    let mut connection = Connection::new(node, origin, session);
     let Err(ended) = connection.run(stream).await else { return };
     match &ended {
         Ended::ByClient | Ended::ShutDown | Ended::Idle(_) | Ended::Socket(_) => {
@@ -130,6 +141,8 @@ pub(super) async fn serve(node: Arc<Node>, stream: Stream, origin: Origin, princ
         | Ended::Stuck(_)
         | Ended::FrameTooLarge(_)
         | Ended::Malformed(_)
+        | Ended::Unauthenticated(_)
+        | Ended::AuthenticationTimeout
         | Ended::NotServed { .. }
         | Ended::FailedUnanswered(_) => tracing::warn!(%peer, reason = %ended, "connection closed"),
         Ended::Encode { source, .. } => {
@@ -139,15 +152,16 @@ pub(super) async fn serve(node: Arc<Node>, stream: Stream, origin: Origin, princ
 }
 
 impl Connection {
-    fn new(node: Arc<Node>, origin: Origin, principal: Principal) -> Self {
+    fn new(node: Arc<Node>, origin: Origin, session: Session) -> Self {
         let limit = usize::try_from(node.start_config.socket_request_max_bytes).unwrap_or(usize::MAX);
         Self {
             unsent: Unsent::new(Arc::clone(&node)),
             node,
             origin,
             client_host: format!("/{}", origin.peer.ip()),
-            principal,
-            input: FrameBuffer::new(limit),
+            input: FrameBuffer::new(session.receive_max().map_or(limit, |max| max.min(limit))),
+            session,
+            closing: None,
             queue: Queue::default(),
             output: OutBuffer::default(),
         }
@@ -156,8 +170,14 @@ impl Connection {
     async fn run(&mut self, mut stream: Stream) -> Result<(), Ended> {
         let idle = u64::try_from(self.node.start_config.connections_max_idle_ms).map(Duration::from_millis).ok();
         let node = Arc::clone(&self.node);
+        let mut authenticated_by = self.authentication_deadline();
+        let mut was_open = self.session.is_open();
         loop {
             self.handle_frames()?;
+            if self.session.is_open() != was_open {
+                // It authenticates again, or has done so: each time has its own deadline.
+                (was_open, authenticated_by) = (!was_open, self.authentication_deadline());
+            }
             self.encode_ready()?;
             self.unsent.set(self.output.remaining() + self.queue.record_bytes);
             if self.output.has_remaining() {
@@ -166,6 +186,11 @@ impl Connection {
             }
             if node.stopping.is_cancelled() && self.queue.pending.is_empty() {
                 return Err(Ended::ShutDown);
+            }
+            if self.queue.pending.is_empty()
+                && let Some(ended) = self.closing.take()
+            {
+                return Err(ended);
             }
             let reads = self.may_read() && !node.stopping.is_cancelled();
             let waits_for_client = self.queue.pending.is_empty();
@@ -178,6 +203,9 @@ impl Connection {
                 }
                 () = self.queue.front_ready(), if !waits_for_client => {}
                 () = node.stopping.cancelled(), if !node.stopping.is_cancelled() => {}
+                () = tokio::time::sleep_until(authenticated_by), if !self.session.is_open() => {
+                    return Err(Ended::AuthenticationTimeout);
+                }
                 () = sleep(idle), if waits_for_client => {
                     return Err(Ended::Idle(idle.unwrap_or_default()));
                 }
@@ -190,6 +218,9 @@ impl Connection {
         let config = &self.node.start_config;
         let count_max = usize::try_from(config.riverrun_connection_inflight_max).unwrap_or(1);
         let bytes_max = usize::try_from(config.riverrun_connection_inflight_max_bytes).unwrap_or(1);
+        if self.closing.is_some() {
+            return false;
+        }
         let queue = &self.queue;
         let unsent = queue.record_bytes + self.output.remaining();
         queue.pending.len() < count_max && queue.request_bytes < bytes_max && unsent < GATHER_BYTES
@@ -206,7 +237,65 @@ impl Connection {
         Ok(())
     }
 
+    /// Until when the client must have authenticated.
+    fn authentication_deadline(&self) -> tokio::time::Instant {
+        let listener = self.node.listeners.get(self.origin.listener);
+        tokio::time::Instant::now() + listener.map_or(Duration::ZERO, |listener| listener.authentication_timeout)
+    }
+
+    /// What the session says of a request that is not simply the broker's to handle: the request, if it still is.
+    fn authenticate(&mut self, header: &RequestHeader, body: RequestBody, frame_bytes: usize) -> Option<RequestBody> {
+        if self.session.is_endless() {
+            return Some(body);
+        }
+        let time = SessionTime { now: tokio::time::Instant::now(), wall_ms: self.node.clock.wall_ms() };
+        match self.session.take(header.api_version, body, &self.node.image(), time) {
+            Step::Handle(body) => return Some(body),
+            Step::Answer(answer) => {
+                self.queue.push(header.clone(), frame_bytes, Answer::Ready(answer.into()));
+                if let Some(limit) = self.session.receive_max() {
+                    self.input.set_limit(limit);
+                } else {
+                    let limit = self.node.start_config.socket_request_max_bytes;
+                    self.input.set_limit(usize::try_from(limit).unwrap_or(usize::MAX));
+                }
+            }
+            Step::Refuse { answer, reason } => {
+                self.closing = Some(Ended::Unauthenticated(reason));
+                let delay = self.node.listeners.get(self.origin.listener).map(|listener| listener.failed_delay);
+                let told = async move {
+                    tokio::time::sleep(delay.unwrap_or_default()).await;
+                    answer
+                };
+                self.queue.push(header.clone(), frame_bytes, Answer::Waiting(Box::pin(told)));
+            }
+            Step::Close { reason } => self.closing = Some(Ended::Unauthenticated(reason)),
+        }
+        None
+    }
+
+    fn handle_bare_token(&mut self, token: &Bytes) -> Result<(), Ended> {
+        let time = SessionTime { now: tokio::time::Instant::now(), wall_ms: self.node.clock.wall_ms() };
+        match self.session.take_bare(token, &self.node.image(), time) {
+            BareStep::Answer(answer) => {
+                self.output.push_bare(&answer);
+                Ok(())
+            }
+            BareStep::Close { reason } => Err(Ended::Unauthenticated(reason)),
+        }
+    }
+
     fn handle_frame(&mut self, frame: &Bytes) -> Result<(), Ended> {
+        if !self.session.is_open() {
+            if self.session.expects_bare_token() {
+                return self.handle_bare_token(frame);
+            }
+            // Nothing else is even decoded before the client has said who it is.
+            let api_key = frame.first_chunk().map_or(-1, |key| i16::from_be_bytes(*key));
+            if !self.session.admits(api_key) {
+                return Err(Ended::Unauthenticated(format!("a request of API {api_key} came before it")));
+            }
+        }
         let decoded_max = usize::try_from(self.node.start_config.riverrun_request_max_decoded_bytes).unwrap_or(1024);
         let limits = DecodeLimits::default().with_decoded_bytes_max(decoded_max);
         let (header, body) = match decode_request(frame, &limits) {
@@ -224,12 +313,13 @@ impl Connection {
         if !api::is_served(header.api_key) {
             return Err(Ended::NotServed { api_key: header.api_key, version: header.api_version });
         }
+        let Some(body) = self.authenticate(&header, body, frame.len()) else { return Ok(()) };
         let context = RequestContext {
             api_version: header.api_version,
             client_id: header.client_id.clone(),
             client_host: self.client_host.clone(),
             connection_id: self.origin.connection_id,
-            principal: self.principal.clone(),
+            principal: self.session.principal().clone(),
             listener: Some(self.origin.listener),
         };
         let span = tracing::trace_span!(

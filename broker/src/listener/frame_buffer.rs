@@ -9,7 +9,7 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// A frame whose length prefix is no length, or more than is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("frame of {size} bytes; socket.request.max.bytes allows {limit}{}", self.guess())]
+#[error("frame of {size} bytes; socket.request.max.bytes, or before authentication sasl.server.max.receive.size, allows {limit}{}", self.guess())]
 pub(super) struct FrameTooLarge {
     pub(super) size: i64,
     pub(super) limit: usize,
@@ -40,6 +40,11 @@ impl FrameBuffer {
     /// An empty buffer for frames of up to `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self { bytes: BytesMut::new(), limit }
+    }
+
+    /// Allows frames of up to `limit` bytes from now on.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
     }
 
     /// Where the next bytes go.

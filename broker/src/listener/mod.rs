@@ -23,7 +23,7 @@ use crate::{
     endpoint::Endpoint,
     error::StartError,
     node::Node,
-    security::{ListenerSecurity, certificate_principal},
+    security::{ListenerSecurity, Session, certificate_principal},
 };
 use connection::Origin;
 use stream::Stream;
@@ -216,7 +216,8 @@ fn serve(node: &Arc<Node>, stream: TcpStream, peer: SocketAddr, listener: usize)
     let tasks = node.tasks.clone();
     tasks.spawn(async move {
         if let Some((stream, principal)) = greet(&node, stream, origin).await {
-            connection::serve(node, stream, origin, principal).await;
+            let Some(security) = node.listeners.get(listener).cloned() else { return };
+            connection::serve(node, stream, origin, Session::new(security, principal)).await;
         }
         drop(counted);
     });

@@ -22,6 +22,17 @@ impl OutBuffer {
             }
         }
     }
+
+    /// Adds a SASL token that travels without a header: its length and itself.
+    pub(super) fn push_bare(&mut self, token: &Bytes) {
+        let length = u32::try_from(token.len()).unwrap_or(u32::MAX).to_be_bytes();
+        for segment in [Bytes::copy_from_slice(&length), token.clone()] {
+            if !segment.is_empty() {
+                self.size += segment.len();
+                self.segments.push_back(segment);
+            }
+        }
+    }
 }
 
 impl Buf for OutBuffer {

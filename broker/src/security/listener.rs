@@ -6,6 +6,7 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 
 use super::{
     principal::PrincipalRules,
+    sasl::SaslListener,
     tls::{Reload, TlsListener},
 };
 use crate::{
@@ -87,6 +88,10 @@ pub(crate) struct ListenerSecurity {
     pub(crate) protocol: SecurityProtocol,
     /// TLS, if the protocol has it.
     pub(crate) tls: Option<TlsListener>,
+    /// SASL, if the protocol has it.
+    pub(crate) sasl: Option<SaslListener>,
+    /// How long a failed authentication is kept waiting for the news.
+    pub(crate) failed_delay: Duration,
     /// What a certificate's name becomes.
     pub(crate) principal_rules: PrincipalRules,
     /// Until when a connection must have done its TLS handshake and authenticated.
@@ -112,6 +117,8 @@ impl ListenerSecurity {
             name: name.to_owned(),
             protocol,
             tls,
+            sasl: protocol.has_sasl().then(|| SaslListener::new(settings, name, protocol)).transpose()?,
+            failed_delay: millis(config.connection_failed_authentication_delay_ms),
             principal_rules,
             authentication_timeout: millis(config.riverrun_authentication_timeout_ms),
             connections_max: own_cap.then_some(config.max_connections),

@@ -5,18 +5,26 @@
 //! | `listener` | what one listener asks of its connections, from the settings |
 //! | `tls`, `pem` | server-side TLS, its certificates and their reloading |
 //! | `certificate_name` | the name in a client's certificate, as Java writes it |
+//! | `session` | the authentication of one connection, as a state machine |
+//! | `sasl`, `oauth` | mechanisms, and whom they know |
 //! | `principal` | principals, and the rules that turn certificate names into them |
 //!
 //! Nothing here reads a socket: the listener does, and asks.
 
 mod certificate_name;
 mod listener;
+mod oauth;
 mod pem;
 mod principal;
+mod sasl;
+mod session;
+#[cfg(test)]
+mod session_tests;
 mod tls;
 
 pub(crate) use listener::ListenerSecurity;
 pub use principal::Principal;
+pub(crate) use session::{BareStep, Session, SessionTime, Step};
 
 /// Who the holder of a certificate is, by the listener's rules.
 pub(crate) fn certificate_principal(listener: &ListenerSecurity, certificate: &[u8]) -> Option<Principal> {

@@ -10,10 +10,15 @@ use std::{
     sync::Arc,
 };
 
-use super::{ConfigResource, MetadataRecord, UnknownResourceType, name::collision_key};
+use super::{
+    Acl, AclSet, ConfigResource, MetadataRecord, QuotaEntity, QuotaValue, Quotas, ScramCredential, ScramMechanism,
+    UnknownResourceType, WireAcl, name::collision_key,
+};
 use crate::{
     LeaderEpoch, NodeId, TopicPartition, Uuid,
-    protocol::records::{ConfigRecord, PartitionChangeRecord, PartitionRecord},
+    protocol::records::{
+        AccessControlEntryRecord, ClientQuotaRecord, ConfigRecord, PartitionChangeRecord, PartitionRecord,
+    },
 };
 
 /// A topic with its partitions.
@@ -71,6 +76,24 @@ pub enum ReplayError {
         /// The id.
         topic_id: Uuid,
     },
+    /// It is of a SCRAM mechanism that does not exist.
+    #[error("metadata record for SCRAM mechanism {number}, which does not exist")]
+    UnknownScramMechanism {
+        /// Its number.
+        number: i8,
+    },
+    /// It removes an access rule that is not there.
+    #[error("metadata record for access rule {id}, which does not exist")]
+    UnknownAcl {
+        /// The id.
+        id: Uuid,
+    },
+    /// It is an access rule that says nothing.
+    #[error(transparent)]
+    InvalidAcl(#[from] super::InvalidAcl),
+    /// It is a quota of nobody.
+    #[error(transparent)]
+    InvalidQuota(#[from] super::InvalidQuota),
     /// It sets something of a resource of unknown type.
     #[error(transparent)]
     UnknownResourceType(#[from] UnknownResourceType),
@@ -87,6 +110,9 @@ pub struct Image {
     collisions: Arc<BTreeMap<String, BTreeSet<Arc<str>>>>,
     configs: Arc<BTreeMap<ConfigResource, Arc<Configs>>>,
     features: Arc<BTreeMap<String, i16>>,
+    scram: Arc<BTreeMap<ScramMechanism, BTreeMap<String, ScramCredential>>>,
+    acls: Arc<AclSet>,
+    quotas: Arc<BTreeMap<QuotaEntity, Quotas>>,
     next_producer_id: i64,
     partition_count: usize,
 }
@@ -132,6 +158,36 @@ impl Image {
         &self.features
     }
 
+    /// The credential of a user for a SCRAM mechanism.
+    pub fn scram_credential(&self, user: &str, mechanism: ScramMechanism) -> Option<&ScramCredential> {
+        self.scram.get(&mechanism)?.get(user)
+    }
+
+    /// All credentials for a SCRAM mechanism by user.
+    pub fn scram_credentials(&self, mechanism: ScramMechanism) -> impl Iterator<Item = (&str, &ScramCredential)> {
+        self.scram.get(&mechanism).into_iter().flatten().map(|(user, credential)| (user.as_str(), credential))
+    }
+
+    /// The access rules.
+    pub fn acls(&self) -> &AclSet {
+        &self.acls
+    }
+
+    /// The access rules, to be held on to.
+    pub fn shared_acls(&self) -> &Arc<AclSet> {
+        &self.acls
+    }
+
+    /// The client quotas.
+    pub fn quotas(&self) -> &BTreeMap<QuotaEntity, Quotas> {
+        &self.quotas
+    }
+
+    /// The client quotas, to be held on to: the same as long as none changes.
+    pub fn shared_quotas(&self) -> &Arc<BTreeMap<QuotaEntity, Quotas>> {
+        &self.quotas
+    }
+
     /// The first producer id that was never given out.
     pub fn next_producer_id(&self) -> i64 {
         self.next_producer_id
@@ -166,7 +222,65 @@ impl Image {
                 self.next_producer_id = record.next_producer_id;
                 Ok(())
             }
+            MetadataRecord::UserScramCredential(record) => {
+                let mechanism = ScramMechanism::from_wire(record.mechanism)
+                    .ok_or(ReplayError::UnknownScramMechanism { number: record.mechanism })?;
+                let credential = ScramCredential {
+                    salt: record.salt.clone(),
+                    stored_key: record.stored_key.clone(),
+                    server_key: record.server_key.clone(),
+                    iterations: record.iterations,
+                };
+                let scram = Arc::make_mut(&mut self.scram);
+                scram.entry(mechanism).or_default().insert(record.name.clone(), credential);
+                Ok(())
+            }
+            MetadataRecord::RemoveUserScramCredential(record) => {
+                let mechanism = ScramMechanism::from_wire(record.mechanism)
+                    .ok_or(ReplayError::UnknownScramMechanism { number: record.mechanism })?;
+                if let Some(users) = Arc::make_mut(&mut self.scram).get_mut(&mechanism) {
+                    users.remove(&record.name);
+                }
+                Ok(())
+            }
+            MetadataRecord::AccessControlEntry(record) => self.add_acl(record),
+            MetadataRecord::RemoveAccessControlEntry(record) => {
+                let removed = Arc::make_mut(&mut self.acls).remove(record.id);
+                if removed { Ok(()) } else { Err(ReplayError::UnknownAcl { id: record.id }) }
+            }
+            MetadataRecord::ClientQuota(record) => self.set_quota(record),
         }
+    }
+
+    fn add_acl(&mut self, record: &AccessControlEntryRecord) -> Result<(), ReplayError> {
+        let acl = Acl::try_from(WireAcl {
+            resource_type: record.resource_type,
+            pattern_type: record.pattern_type,
+            resource_name: record.resource_name.clone(),
+            principal: record.principal.clone(),
+            host: record.host.clone(),
+            operation: record.operation,
+            permission: record.permission_type,
+        })?;
+        Arc::make_mut(&mut self.acls).insert(record.id, acl);
+        Ok(())
+    }
+
+    fn set_quota(&mut self, record: &ClientQuotaRecord) -> Result<(), ReplayError> {
+        let parts = record.entity.iter().map(|part| (part.entity_type.as_str(), part.entity_name.as_deref()));
+        let entity = QuotaEntity::from_parts(parts)?;
+        let quotas = Arc::make_mut(&mut self.quotas);
+        if record.remove {
+            if let Some(of_entity) = quotas.get_mut(&entity) {
+                of_entity.remove(&record.key);
+                if of_entity.is_empty() {
+                    quotas.remove(&entity);
+                }
+            }
+        } else {
+            quotas.entry(entity).or_default().insert(record.key.clone(), QuotaValue(record.value));
+        }
+        Ok(())
     }
 
     fn add_topic(&mut self, name: &str, id: Uuid) -> Result<(), ReplayError> {

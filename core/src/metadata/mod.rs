@@ -1,4 +1,5 @@
-//! Topics, their partitions and configurations, dynamic broker configurations, finalized features and producer ids, as
+//! Topics, their partitions and configurations, dynamic broker configurations, users, access rules, quotas, finalized
+//! features and producer ids, as
 //! an [`Image`] folded from metadata-log records in Kafka's formats (KIP-500, KIP-631).
 //!
 //! # Calling contract
@@ -9,14 +10,15 @@
 //!
 //! # Not here
 //! Who is alive and where partitions' data lies: the caller says so with a [`ClusterView`]. What settings there are and
-//! what they may be: the caller says so with [`ConfigRules`], for topics with [`TopicConfigRules`]. Users, ACLs, quotas and registrations of brokers: their
-//! records are skipped. Randomness: the id of a new topic comes in.
+//! what they may be: the caller says so with [`ConfigRules`], for topics with [`TopicConfigRules`]. Registrations of brokers: their records are skipped. Randomness: the id of a new topic comes in.
 //!
 //! Source: Kafka `MetadataImage`, `ReplicationControlManager`, `ConfigurationControlManager`,
 //! `ProducerIdControlManager`, `MetadataRecordSerde`.
 
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+mod acl;
+mod acl_commands;
 mod cluster;
 mod configs;
 mod create_topic;
@@ -26,11 +28,17 @@ mod name;
 mod partitions;
 mod placement;
 mod producer_ids;
+mod quotas;
 mod record;
+mod scram;
 #[cfg(test)]
 mod tests;
 mod topic_rules;
 
+pub use acl::{
+    ACL_WILDCARD, Acl, AclOperation, AclSet, Asked, CLUSTER_NAME, PatternType, Permission, ResourceType, Verdict,
+};
+pub use acl_commands::{AclFilter, InvalidAcl, WireAcl};
 pub use cluster::ClusterView;
 pub use configs::{
     AlterConfigsError, ConfigAlteration, ConfigOperation, ConfigResource, ConfigRules, InvalidConfig,
@@ -43,5 +51,10 @@ pub use name::{InvalidTopicName, TOPIC_NAME_BYTES_MAX, names_collide, validate_t
 pub use partitions::{CreatePartitions, CreatePartitionsError};
 pub use placement::InvalidAssignment;
 pub use producer_ids::{PRODUCER_ID_BLOCK_LEN, ProducerIdBlock, ProducerIdsExhausted};
+pub use quotas::{IP_QUOTA, InvalidQuota, QuotaEntity, QuotaValue, Quotas, USER_CLIENT_QUOTAS};
 pub use record::{DecodeMetadataError, MetadataRecord};
+pub use scram::{
+    AlterScramError, SCRAM_ITERATIONS_MAX, SCRAM_ITERATIONS_MIN, ScramAlteration, ScramCredential, ScramMechanism,
+    ScramOutcome,
+};
 pub use topic_rules::TopicConfigRules;

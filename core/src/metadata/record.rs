@@ -1,7 +1,7 @@
 //! The metadata-log records the image understands, and their bytes.
 //!
 //! Frame: unsigned varints for the frame's version (1), the record type and the record's version; then the record.
-//! A record of another type (a broker's registration, an ACL, ...) decodes to `None` and is skipped.
+//! A record of another type (a broker's registration, ...) decodes to `None` and is skipped.
 //!
 //! | type | record | version written |
 //! |---|---|---|
@@ -10,8 +10,13 @@
 //! | 4 | config | 0 |
 //! | 5 | change of a partition | 2 |
 //! | 9 | removal of a topic | 0 |
+//! | 11 | SCRAM credential | 0 |
 //! | 12 | level of a feature | 0 |
+//! | 14 | client quota | 0 |
 //! | 15 | next producer id | 0 |
+//! | 18 | access rule | 0 |
+//! | 19 | removal of an access rule | 0 |
+//! | 22 | removal of a SCRAM credential | 0 |
 //!
 //! Source: Kafka `MetadataRecordSerde`, `MetadataRecordType`; versions as Apache Kafka 4.3 writes them.
 
@@ -21,8 +26,9 @@ use crate::protocol::{
     DecodeError, DecodeLimits, EncodeError, RootMessage, decode_metadata_record, encode_metadata_record,
     metadata_record_header,
     records::{
-        ConfigRecord, FeatureLevelRecord, PartitionChangeRecord, PartitionRecord, ProducerIdsRecord, RemoveTopicRecord,
-        TopicRecord,
+        AccessControlEntryRecord, ClientQuotaRecord, ConfigRecord, FeatureLevelRecord, PartitionChangeRecord,
+        PartitionRecord, ProducerIdsRecord, RemoveAccessControlEntryRecord, RemoveTopicRecord,
+        RemoveUserScramCredentialRecord, TopicRecord, UserScramCredentialRecord,
     },
 };
 
@@ -44,6 +50,16 @@ pub enum MetadataRecord {
     FeatureLevel(FeatureLevelRecord),
     /// All producer ids below are given out.
     ProducerIds(ProducerIdsRecord),
+    /// A SCRAM credential of a user.
+    UserScramCredential(UserScramCredentialRecord),
+    /// The end of one.
+    RemoveUserScramCredential(RemoveUserScramCredentialRecord),
+    /// An access rule.
+    AccessControlEntry(AccessControlEntryRecord),
+    /// The end of one.
+    RemoveAccessControlEntry(RemoveAccessControlEntryRecord),
+    /// A client quota, or its end.
+    ClientQuota(ClientQuotaRecord),
 }
 
 /// Why a metadata-log record cannot be read.
@@ -67,6 +83,11 @@ impl MetadataRecord {
             Self::RemoveTopic(record) => encode_metadata_record(record, 0),
             Self::FeatureLevel(record) => encode_metadata_record(record, 0),
             Self::ProducerIds(record) => encode_metadata_record(record, 0),
+            Self::UserScramCredential(record) => encode_metadata_record(record, 0),
+            Self::RemoveUserScramCredential(record) => encode_metadata_record(record, 0),
+            Self::AccessControlEntry(record) => encode_metadata_record(record, 0),
+            Self::RemoveAccessControlEntry(record) => encode_metadata_record(record, 0),
+            Self::ClientQuota(record) => encode_metadata_record(record, 0),
         }
     }
 
@@ -87,8 +108,13 @@ impl MetadataRecord {
             4 => read(bytes, Self::Config),
             5 => read(bytes, Self::PartitionChange),
             9 => read(bytes, Self::RemoveTopic),
+            11 => read(bytes, Self::UserScramCredential),
             12 => read(bytes, Self::FeatureLevel),
+            14 => read(bytes, Self::ClientQuota),
             15 => read(bytes, Self::ProducerIds),
+            18 => read(bytes, Self::AccessControlEntry),
+            19 => read(bytes, Self::RemoveAccessControlEntry),
+            22 => read(bytes, Self::RemoveUserScramCredential),
             _ => Ok(None),
         }
     }

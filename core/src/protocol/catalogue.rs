@@ -8,16 +8,17 @@ use super::{
     consumer::{ConsumerProtocolAssignment, ConsumerProtocolSubscription},
     message::RootMessage,
     records::{
-        BrokerRegistrationChangeRecord, ConfigRecord, ConsumerGroupCurrentMemberAssignmentKey,
-        ConsumerGroupCurrentMemberAssignmentValue, ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue,
-        ConsumerGroupMetadataKey, ConsumerGroupMetadataValue, ConsumerGroupPartitionMetadataKey,
-        ConsumerGroupPartitionMetadataValue, ConsumerGroupRegularExpressionKey, ConsumerGroupRegularExpressionValue,
-        ConsumerGroupTargetAssignmentMemberKey, ConsumerGroupTargetAssignmentMemberValue,
-        ConsumerGroupTargetAssignmentMetadataKey, ConsumerGroupTargetAssignmentMetadataValue, EndTxnMarker,
-        FeatureLevelRecord, GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue,
-        PartitionChangeRecord, PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord,
-        ShareGroupCurrentMemberAssignmentKey, ShareGroupCurrentMemberAssignmentValue, ShareGroupMemberMetadataKey,
-        ShareGroupMemberMetadataValue, ShareGroupMetadataKey, ShareGroupMetadataValue,
+        AccessControlEntryRecord, BrokerRegistrationChangeRecord, ClientQuotaRecord, ConfigRecord,
+        ConsumerGroupCurrentMemberAssignmentKey, ConsumerGroupCurrentMemberAssignmentValue,
+        ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue, ConsumerGroupMetadataKey,
+        ConsumerGroupMetadataValue, ConsumerGroupPartitionMetadataKey, ConsumerGroupPartitionMetadataValue,
+        ConsumerGroupRegularExpressionKey, ConsumerGroupRegularExpressionValue, ConsumerGroupTargetAssignmentMemberKey,
+        ConsumerGroupTargetAssignmentMemberValue, ConsumerGroupTargetAssignmentMetadataKey,
+        ConsumerGroupTargetAssignmentMetadataValue, EndTxnMarker, FeatureLevelRecord, GroupMetadataKey,
+        GroupMetadataValue, OffsetCommitKey, OffsetCommitValue, PartitionChangeRecord, PartitionRecord,
+        ProducerIdsRecord, RegisterBrokerRecord, RemoveAccessControlEntryRecord, RemoveTopicRecord,
+        RemoveUserScramCredentialRecord, ShareGroupCurrentMemberAssignmentKey, ShareGroupCurrentMemberAssignmentValue,
+        ShareGroupMemberMetadataKey, ShareGroupMemberMetadataValue, ShareGroupMetadataKey, ShareGroupMetadataValue,
         ShareGroupStatePartitionMetadataKey, ShareGroupStatePartitionMetadataValue,
         ShareGroupTargetAssignmentMemberKey, ShareGroupTargetAssignmentMemberValue,
         ShareGroupTargetAssignmentMetadataKey, ShareGroupTargetAssignmentMetadataValue, ShareSnapshotKey,
@@ -26,7 +27,7 @@ use super::{
         StreamsGroupMetadataKey, StreamsGroupMetadataValue, StreamsGroupTargetAssignmentMemberKey,
         StreamsGroupTargetAssignmentMemberValue, StreamsGroupTargetAssignmentMetadataKey,
         StreamsGroupTargetAssignmentMetadataValue, StreamsGroupTopologyKey, StreamsGroupTopologyValue, TopicRecord,
-        TransactionLogKey, TransactionLogValue, UnregisterBrokerRecord,
+        TransactionLogKey, TransactionLogValue, UnregisterBrokerRecord, UserScramCredentialRecord,
     },
 };
 
@@ -100,4 +101,9 @@ pub fn visit_messages(visitor: &mut impl MessageVisitor) {
     visitor.visit::<FeatureLevelRecord>();
     visitor.visit::<ProducerIdsRecord>();
     visitor.visit::<BrokerRegistrationChangeRecord>();
+    visitor.visit::<AccessControlEntryRecord>();
+    visitor.visit::<RemoveAccessControlEntryRecord>();
+    visitor.visit::<ClientQuotaRecord>();
+    visitor.visit::<UserScramCredentialRecord>();
+    visitor.visit::<RemoveUserScramCredentialRecord>();
 }

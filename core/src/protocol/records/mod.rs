@@ -4,7 +4,9 @@
 //! integer, the value with its version; see [`encode_key`](super::encode_key) and
 //! [`encode_versioned`](super::encode_versioned). Metadata records are framed in `metadata`.
 
+pub mod access_control;
 pub mod broker_registration;
+pub mod client_quota;
 pub mod config;
 pub mod consumer_group;
 pub mod control;
@@ -13,13 +15,16 @@ pub mod group_metadata;
 pub mod offset_commit;
 pub mod partition;
 pub mod producer_ids;
+pub mod scram;
 pub mod share_group;
 pub mod share_state;
 pub mod streams_group;
 pub mod topic;
 pub mod transaction_log;
 
+pub use access_control::{AccessControlEntryRecord, RemoveAccessControlEntryRecord};
 pub use broker_registration::{BrokerRegistrationChangeRecord, RegisterBrokerRecord, UnregisterBrokerRecord};
+pub use client_quota::ClientQuotaRecord;
 pub use config::ConfigRecord;
 pub use consumer_group::{
     ConsumerGroupCurrentMemberAssignmentKey, ConsumerGroupCurrentMemberAssignmentValue, ConsumerGroupMemberMetadataKey,
@@ -35,6 +40,7 @@ pub use group_metadata::{GroupMetadataKey, GroupMetadataValue, MemberMetadata};
 pub use offset_commit::{OffsetCommitKey, OffsetCommitValue};
 pub use partition::{PartitionChangeRecord, PartitionRecord};
 pub use producer_ids::ProducerIdsRecord;
+pub use scram::{RemoveUserScramCredentialRecord, UserScramCredentialRecord};
 pub use share_group::{
     ShareGroupCurrentMemberAssignmentKey, ShareGroupCurrentMemberAssignmentValue, ShareGroupMemberMetadataKey,
     ShareGroupMemberMetadataValue, ShareGroupMetadataKey, ShareGroupMetadataValue, ShareGroupStatePartitionMetadataKey,
