@@ -1,9 +1,10 @@
-//! Developer tasks: `cargo xtask ci | tidy | docs | examples | schema-check | interop`. Each stands in a file of its
+//! Developer tasks: `cargo xtask ci | tidy | docs | examples | schema-check | interop | bench`. Each stands in a file of its
 //! own; this one only dispatches.
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod ci;
 mod docs;
 mod examples;
@@ -32,6 +33,8 @@ enum Task {
     SchemaCheck(schema_check::Args),
     /// Runs foreign clients against a broker: the standalone Riverrun, and Apache Kafka where its script is given
     Interop(interop::Args),
+    /// Measures Riverrun beside a peer, with the same load generators
+    Bench(bench::Args),
 }
 
 fn main() -> Result<()> {
@@ -42,6 +45,7 @@ fn main() -> Result<()> {
         Task::Examples(args) => examples::run(&args),
         Task::SchemaCheck(args) => schema_check::run(&args),
         Task::Interop(args) => interop::run(&args),
+        Task::Bench(args) => bench::run(&args),
     }
 }
 
