@@ -28,6 +28,7 @@ mod context;
 mod endpoint;
 mod error;
 mod groups;
+mod limits;
 mod listener;
 mod metadata;
 mod node;

@@ -85,6 +85,7 @@ impl Node {
     pub(crate) fn cluster(&self) -> ClusterView {
         let mut cluster = ClusterView::single(self.id, self.storage.directory_id());
         cluster.partition_count_default = self.start_config.num_partitions;
+        cluster.partitions_max = usize::try_from(self.start_config.riverrun_partitions_max).unwrap_or(usize::MAX);
         cluster.replication_factor_default =
             i16::try_from(self.start_config.default_replication_factor).unwrap_or(i16::MAX);
         cluster

@@ -7,8 +7,8 @@ use std::{
 };
 
 use riverrun_core::{
-    NodeId, TopicPartition, Uuid,
-    log::{DirectoryIdentity, LogDirectory, OsVfs, SimulatedVfs, Vfs},
+    NodeId, Uuid,
+    log::{BoundedVfs, DirectoryIdentity, LogDirectory, OsVfs, SimulatedVfs, Vfs},
     metadata::MetadataRecord,
     protocol::records::FeatureLevelRecord,
 };
@@ -24,11 +24,12 @@ use crate::{
     config::BrokerConfig,
     endpoint::Endpoint,
     groups::{Groups, OFFSETS_TOPIC},
+    limits::segment_files_max,
     listener::{self, OpenConnections},
     metadata::MetadataStore,
     node::Node,
     security::ListenerSecurity,
-    storage::{Place, Progress, Storage, StorageOpenError},
+    storage::{Place, Storage, StorageOpenError},
 };
 
 /// Starts a broker.
@@ -183,7 +184,11 @@ fn open(
     };
     let in_memory = directory.is_none();
     let identity = directory.as_ref().map_or(fresh, |directory| directory.identity().clone());
-    let vfs: Arc<dyn Vfs> = if in_memory { Arc::new(SimulatedVfs::in_memory()) } else { Arc::new(OsVfs) };
+    let vfs: Arc<dyn Vfs> = if in_memory {
+        Arc::new(SimulatedVfs::in_memory())
+    } else {
+        Arc::new(BoundedVfs::new(Arc::new(OsVfs), segment_files_max()))
+    };
     let place = Place {
         vfs,
         root: directory.as_ref().map_or("/memory".into(), |directory| directory.path().to_owned()),
@@ -247,20 +252,11 @@ fn open_topics(node: &Node) -> Result<(), StartError> {
                 || index.parse().is_ok_and(|index| image.partition(topic, index).is_some())
         })
     };
-    node.storage.set_strays_aside(is_known).map_err(|error| StartError::DataDirectory {
+    let folders = node.storage.set_strays_aside(is_known).map_err(|error| StartError::DataDirectory {
         problem: format!("cannot list or rename in {}: {error}", node.storage.path().display()),
     })?;
-    let mut progress = Progress::begin();
-    for topic in image.topics() {
-        let config = node.topic_config(&image, &topic.name);
-        let partitions: Vec<_> = topic
-            .partitions
-            .iter()
-            .map(|(index, partition)| (TopicPartition::new(Arc::clone(&topic.name), *index), partition.leader_epoch))
-            .collect();
-        node.storage.open_partitions(topic.id, &partitions, &config, Some(&mut progress))?;
-    }
-    progress.end();
+    let topics: Vec<_> = image.topics().map(|topic| node.topic_logs(&image, topic, 0)).collect();
+    node.storage.open_topics(&topics, &folders);
     // What is gone since they were written, a topic or a folder that was moved away, must not be missed the next time.
     node.storage.write_checkpoints().map_err(|error| StartError::DataDirectory { problem: error.to_string() })?;
     Ok(())

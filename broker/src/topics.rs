@@ -1,21 +1,60 @@
 //! Topics come and go: the metadata decides, the data directory follows, and so do the groups' positions.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use riverrun_core::{
     TopicPartition, Uuid,
     metadata::{
-        AlterConfigsError, ConfigAlteration, ConfigResource, CreatePartitions, CreatePartitionsError, CreateTopic,
-        CreateTopicError, Creation, DeleteTopicError, Image, Topic,
+        AlterConfigsError, ClusterView, ConfigAlteration, ConfigResource, CreatePartitions, CreatePartitionsError,
+        CreateTopic, CreateTopicError, Creation, DeleteTopicError, Image, MetadataRecord, PARTITIONS_PER_REQUEST_MAX,
+        Topic,
     },
 };
 
 use crate::{
+    config::Rules,
     groups::OFFSETS_TOPIC,
     metadata::ChangeError,
     node::Node,
-    storage::{Committed, StorageOpenError},
+    storage::{Committed, StorageOpenError, TopicLogs},
 };
+
+/// Decides on each creation in the light of those before it. More partitions than one request may ask for refuse them
+/// all, as in Kafka.
+fn decide_creations(
+    image: &Image,
+    requests: &[CreateTopic],
+    cluster: &ClusterView,
+    rules: &Rules,
+) -> (Vec<MetadataRecord>, Vec<Result<Creation, TopicError<CreateTopicError>>>) {
+    let mut image = image.clone();
+    let mut records = Vec::new();
+    let mut decided = Vec::with_capacity(requests.len());
+    let mut asked = 0;
+    for request in requests {
+        let mut one = image.create_topic(request, cluster, rules).map_err(TopicError::Refused);
+        if let Ok(creation) = &mut one {
+            let new = std::mem::take(&mut creation.records);
+            asked += usize::try_from(creation.partition_count).unwrap_or_default();
+            for record in &new {
+                if let Err(error) = image.replay(record) {
+                    tracing::error!(%error, "a decided record does not fit");
+                }
+            }
+            records.extend(new);
+        }
+        decided.push(one);
+    }
+    if asked > PARTITIONS_PER_REQUEST_MAX {
+        let limit = PARTITIONS_PER_REQUEST_MAX;
+        let refused = |_| Err(TopicError::Refused(CreateTopicError::TooManyPartitions { asked, limit }));
+        return (Vec::new(), requests.iter().map(refused).collect());
+    }
+    (records, decided)
+}
 
 /// Why a topic is not made, changed or deleted; `E` is the reason of the metadata.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +67,12 @@ pub(crate) enum TopicError<E> {
     DeletionDisabled,
     #[error("{name} is the broker's own")]
     Internal { name: String },
+    #[error("{reason}")]
+    NotMade { reason: String },
 }
+
+/// What became of one change of several.
+pub(crate) type Outcome<T, E> = Result<T, ChangeError<TopicError<E>>>;
 
 /// The outcome of a change: what was decided, and when it is durable.
 pub(crate) type Changed<T, E> = Result<(T, Committed), ChangeError<TopicError<E>>>;
@@ -36,21 +80,52 @@ pub(crate) type Changed<T, E> = Result<(T, Committed), ChangeError<TopicError<E>
 impl Node {
     /// Makes a topic.
     pub(crate) fn create_topic(&self, request: &CreateTopic) -> Changed<Creation, CreateTopicError> {
-        let created = self.metadata.change(
-            |image| {
-                let creation = image.create_topic(request, &self.cluster(), &self.rules());
-                let mut creation = creation.map_err(TopicError::Refused)?;
-                Ok((std::mem::take(&mut creation.records), creation))
-            },
-            |image, _| self.open_partitions(image, &request.name, 0),
-        );
-        if created.is_err() && !request.validate_only && self.image().topic_by_id(request.topic_id).is_none() {
-            self.storage.remove_topic(request.topic_id);
-        }
-        created
+        let (mut outcomes, committed) = self.create_topics(std::slice::from_ref(request));
+        let outcome = outcomes.pop().unwrap_or_else(|| {
+            Err(ChangeError::Refused(TopicError::NotMade { reason: "no decision was made".to_owned() }))
+        });
+        outcome.map(|creation| (creation, committed))
     }
 
-    /// Adds partitions to a topic.
+    /// Makes topics, all with one write of the metadata. Each may be refused apart; if the disk fails, all are. Blocks on
+    /// the disk.
+    pub(crate) fn create_topics(
+        &self,
+        requests: &[CreateTopic],
+    ) -> (Vec<Outcome<Creation, CreateTopicError>>, Committed) {
+        let (cluster, rules) = (self.cluster(), self.rules());
+        let changed = self.metadata.change(
+            |image| Ok(decide_creations(image, requests, &cluster, &rules)),
+            |image, decided| self.make_partitions(image, requests, decided),
+        );
+        match changed {
+            Ok((decided, committed)) => {
+                (decided.into_iter().map(|one| one.map_err(ChangeError::Refused)).collect(), committed)
+            }
+            Err(error) => {
+                let image = self.image();
+                let unmade = requests.iter().filter(|r| !r.validate_only && image.topic_by_id(r.topic_id).is_none());
+                self.storage.remove_topics(&unmade.map(|request| request.topic_id).collect::<Vec<_>>());
+                let reason = error.to_string();
+                let failed = || Err(ChangeError::Refused(TopicError::NotMade { reason: reason.clone() }));
+                (requests.iter().map(|_| failed()).collect(), Box::pin(std::future::ready(Ok(()))))
+            }
+        }
+    }
+
+    fn make_partitions(
+        &self,
+        image: &Image,
+        requests: &[CreateTopic],
+        decided: &[Result<Creation, TopicError<CreateTopicError>>],
+    ) -> Result<(), TopicError<CreateTopicError>> {
+        let made = requests.iter().zip(decided).filter(|(request, one)| one.is_ok() && !request.validate_only);
+        let made = made.filter_map(|(request, _)| image.topic(&request.name));
+        let topics: Vec<_> = made.map(|topic| self.topic_logs(image, topic, 0)).collect();
+        Ok(self.storage.make_partitions(&topics)?)
+    }
+
+    /// Adds partitions to a topic. Blocks on the disk.
     pub(crate) fn create_partitions(&self, request: &CreatePartitions) -> Changed<(), CreatePartitionsError> {
         let mut had = 0;
         self.metadata
@@ -60,51 +135,103 @@ impl Node {
                     let records = image.create_partitions(request, &self.cluster()).map_err(TopicError::Refused)?;
                     Ok((records, had))
                 },
-                |image, had| self.open_partitions(image, &request.topic, *had),
+                |image, had| {
+                    let Some(topic) = image.topic(&request.topic) else { return Ok(()) };
+                    Ok(self.storage.make_partitions(&[self.topic_logs(image, topic, *had)])?)
+                },
             )
             .map(|(_, committed)| ((), committed))
     }
 
-    fn open_partitions<E>(&self, image: &Image, topic: &str, from: usize) -> Result<(), TopicError<E>> {
-        let Some(topic) = image.topic(topic) else { return Ok(()) };
-        let config = self.topic_config(image, &topic.name);
-        let new = topic.partitions.iter().skip(from);
-        let new: Vec<_> = new
-            .map(|(index, partition)| (TopicPartition::new(Arc::clone(&topic.name), *index), partition.leader_epoch))
-            .collect();
-        self.storage.open_partitions(topic.id, &new, &config, None)?;
-        Ok(())
+    /// The logs of a topic's partitions from index `from` on.
+    pub(crate) fn topic_logs(&self, image: &Image, topic: &Topic, from: usize) -> TopicLogs {
+        let partitions = topic.partitions.iter().skip(from);
+        TopicLogs {
+            id: topic.id,
+            config: self.topic_config(image, &topic.name),
+            partitions: partitions
+                .map(|(index, partition)| {
+                    (TopicPartition::new(Arc::clone(&topic.name), *index), partition.leader_epoch)
+                })
+                .collect(),
+        }
     }
 
-    /// Deletes a topic, by name or by id.
-    pub(crate) fn delete_topic(&self, wanted: &TopicRef) -> Changed<Arc<Topic>, DeleteTopicError> {
-        let (topic, committed) = self.metadata.change(
+    /// Deletes topics, by name or by id, all with one write of the metadata. Each may be refused apart. Blocks on the disk.
+    pub(crate) fn delete_topics(&self, wanted: &[TopicRef]) -> (Vec<Outcome<Arc<Topic>, DeleteTopicError>>, Committed) {
+        let changed = self.metadata.change(
             |image| {
-                if !self.start_config.delete_topic_enable {
-                    return Err(TopicError::DeletionDisabled);
+                let mut records = Vec::new();
+                let mut doomed: Vec<Result<Arc<Topic>, TopicError<DeleteTopicError>>> = Vec::new();
+                for one in wanted {
+                    let decided = self.decide_deletion(image, one).and_then(|(more, topic)| {
+                        if doomed.iter().flatten().any(|other| other.id == topic.id) {
+                            let unknown = DeleteTopicError::UnknownName { name: topic.name.to_string() };
+                            return Err(TopicError::Refused(unknown));
+                        }
+                        records.extend(more);
+                        Ok(topic)
+                    });
+                    doomed.push(decided);
                 }
-                let records = match wanted {
-                    TopicRef::Name(name) => image.delete_topic(name),
-                    TopicRef::Id(id) => image.delete_topic_by_id(*id),
-                };
-                let records = records.map_err(TopicError::Refused)?;
-                let topic = match wanted {
-                    TopicRef::Name(name) => image.topic(name),
-                    TopicRef::Id(id) => image.topic_by_id(*id),
-                };
-                match topic {
-                    Some(topic) if &*topic.name == OFFSETS_TOPIC => {
-                        Err(TopicError::Internal { name: topic.name.to_string() })
-                    }
-                    Some(topic) => Ok((records, Arc::clone(topic))),
-                    None => Err(TopicError::Refused(DeleteTopicError::UnknownId { topic_id: Uuid::ZERO })),
-                }
+                Ok::<_, std::convert::Infallible>((records, doomed))
             },
             |_, _| Ok(()),
-        )?;
-        self.storage.remove_topic(topic.id);
-        self.groups.forget_partitions(|partition| partition.topic == topic.name);
-        Ok((topic, committed))
+        );
+        match changed {
+            Ok((decided, committed)) => {
+                let ids: Vec<_> = decided.iter().flatten().map(|topic| topic.id).collect();
+                self.storage.remove_topics(&ids);
+                let names: HashSet<_> = decided.iter().flatten().map(|topic| Arc::clone(&topic.name)).collect();
+                self.groups.forget_partitions(|partition| names.contains(&partition.topic));
+                (decided.into_iter().map(|one| one.map_err(ChangeError::Refused)).collect(), committed)
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                let failed = || Err(ChangeError::Refused(TopicError::NotMade { reason: reason.clone() }));
+                (wanted.iter().map(|_| failed()).collect(), Box::pin(std::future::ready(Ok(()))))
+            }
+        }
+    }
+
+    fn decide_deletion(
+        &self,
+        image: &Image,
+        wanted: &TopicRef,
+    ) -> Result<(Vec<MetadataRecord>, Arc<Topic>), TopicError<DeleteTopicError>> {
+        if !self.start_config.delete_topic_enable {
+            return Err(TopicError::DeletionDisabled);
+        }
+        let (records, topic) = match wanted {
+            TopicRef::Name(name) => (image.delete_topic(name), image.topic(name)),
+            TopicRef::Id(id) => (image.delete_topic_by_id(*id), image.topic_by_id(*id)),
+        };
+        let records = records.map_err(TopicError::Refused)?;
+        match topic {
+            Some(topic) if &*topic.name == OFFSETS_TOPIC => Err(TopicError::Internal { name: topic.name.to_string() }),
+            Some(topic) => Ok((records, Arc::clone(topic))),
+            None => Err(TopicError::Refused(DeleteTopicError::UnknownId { topic_id: Uuid::ZERO })),
+        }
+    }
+
+    /// Runs what blocks on the disk for long off the runtime's threads. It runs to its end, whether or not its outcome is
+    /// waited for; the broker's stop waits for it.
+    pub(crate) fn off_runtime<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Self>) -> T + Send + 'static,
+    ) -> impl Future<Output = T> + Send + 'static {
+        let node = Arc::clone(self);
+        let running = self.tasks.spawn_blocking_on(move || work(&node), &self.runtime);
+        async move {
+            match running.await {
+                Ok(outcome) => outcome,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // Only a runtime that shuts down cancels, and then nobody waits any more.
+                    Err(_) => std::future::pending().await,
+                },
+            }
+        }
     }
 
     /// Makes the topic that holds groups and their positions, unless it is there.

@@ -13,9 +13,21 @@ use riverrun_core::{
 };
 
 use super::topic_code;
-use crate::{Reply, node::Node};
+use crate::{Reply, node::Node, storage::Committed};
 
 pub(super) fn handle(node: &Arc<Node>, request: CreatePartitionsRequest) -> Reply {
+    let creating = node.off_runtime(move |node| create(node, request));
+    Reply::later(async move {
+        let (mut results, waiting) = creating.await;
+        let lost = join_all(waiting).await.iter().any(Result::is_err);
+        for topic in results.iter_mut().filter(|topic| lost && topic.error_code == ErrorCode::None.code()) {
+            topic.error_code = ErrorCode::KafkaStorageError.code();
+        }
+        CreatePartitionsResponse { results, ..Default::default() }
+    })
+}
+
+fn create(node: &Node, request: CreatePartitionsRequest) -> (Vec<CreatePartitionsTopicResult>, Vec<Committed>) {
     let mut waiting = Vec::new();
     let mut results = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
@@ -38,11 +50,5 @@ pub(super) fn handle(node: &Arc<Node>, request: CreatePartitionsRequest) -> Repl
         };
         results.push(CreatePartitionsTopicResult { name: topic.name, error_code: code.code(), error_message });
     }
-    Reply::later(async move {
-        let lost = join_all(waiting).await.iter().any(Result::is_err);
-        for topic in results.iter_mut().filter(|topic| lost && topic.error_code == ErrorCode::None.code()) {
-            topic.error_code = ErrorCode::KafkaStorageError.code();
-        }
-        CreatePartitionsResponse { results, ..Default::default() }
-    })
+    (results, waiting)
 }

@@ -1,9 +1,8 @@
 //! CreateTopics (API key 19). v4: counts of -1 mean the broker's defaults (KIP-464); v5: the topic's settings come back
 //! (KIP-525); v7: its id.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use futures::future::join_all;
 use riverrun_core::{
     NodeId,
     metadata::{CreateTopic, Creation},
@@ -20,20 +19,10 @@ use super::{describe_configs, topic_code};
 use crate::{Reply, node::Node, storage::Committed};
 
 pub(super) fn handle(node: &Arc<Node>, request: CreateTopicsRequest) -> Reply {
-    let mut topics = Vec::with_capacity(request.topics.len());
-    let mut waiting = Vec::new();
-    for topic in &request.topics {
-        if request.topics.iter().filter(|other| other.name == topic.name).count() > 1 {
-            let message = "the topic is named twice in this request".to_owned();
-            topics.push(refused(topic, ErrorCode::InvalidRequest, message));
-            continue;
-        }
-        let (result, committed) = create(node, topic, request.validate_only);
-        waiting.extend(committed);
-        topics.push(result);
-    }
+    let creating = node.off_runtime(move |node| create(node, &request));
     Reply::later(async move {
-        let lost = join_all(waiting).await.iter().any(Result::is_err);
+        let (mut topics, committed) = creating.await;
+        let lost = committed.await.is_err();
         for topic in topics.iter_mut().filter(|topic| lost && topic.error_code == ErrorCode::None.code()) {
             topic.error_code = ErrorCode::KafkaStorageError.code();
         }
@@ -41,9 +30,38 @@ pub(super) fn handle(node: &Arc<Node>, request: CreateTopicsRequest) -> Reply {
     })
 }
 
-fn create(node: &Node, topic: &CreatableTopic, validate_only: bool) -> (CreatableTopicResult, Option<Committed>) {
+fn create(node: &Node, request: &CreateTopicsRequest) -> (Vec<CreatableTopicResult>, Committed) {
+    let mut named: HashMap<&str, usize> = HashMap::new();
+    for topic in &request.topics {
+        *named.entry(&topic.name).or_default() += 1;
+    }
+    let once = |topic: &CreatableTopic| named.get(topic.name.as_str()) == Some(&1);
+    let commands: Vec<_> = request
+        .topics
+        .iter()
+        .filter(|topic| once(topic))
+        .map(|topic| command(node, topic, request.validate_only))
+        .collect();
+    let (outcomes, committed) = node.create_topics(&commands);
+    let mut outcomes = commands.iter().zip(outcomes);
+    let result = |topic: &CreatableTopic| {
+        let Some((command, outcome)) = once(topic).then(|| outcomes.next()).flatten() else {
+            return refused(topic, ErrorCode::InvalidRequest, "the topic is named twice in this request".to_owned());
+        };
+        match outcome {
+            Ok(creation) => created(node, command, &creation),
+            Err(error) => {
+                let (code, message) = topic_code(&error);
+                refused(topic, code, message)
+            }
+        }
+    };
+    (request.topics.iter().map(result).collect(), committed)
+}
+
+fn command(node: &Node, topic: &CreatableTopic, validate_only: bool) -> CreateTopic {
     let assignments = topic.assignments.iter();
-    let command = CreateTopic {
+    CreateTopic {
         name: topic.name.clone(),
         topic_id: node.random_uuid(),
         partition_count: Some(topic.num_partitions).filter(|count| *count != -1),
@@ -53,13 +71,6 @@ fn create(node: &Node, topic: &CreatableTopic, validate_only: bool) -> (Creatabl
             .collect(),
         configs: topic.configs.iter().filter_map(|c| Some((c.name.clone(), c.value.clone()?))).collect(),
         validate_only,
-    };
-    match node.create_topic(&command) {
-        Ok((creation, committed)) => (created(node, &command, &creation), Some(committed)),
-        Err(error) => {
-            let (code, message) = topic_code(&error);
-            (refused(topic, code, message), None)
-        }
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn handle(node: &Arc<Node>, request: &DeleteRecordsRequest) -> Reply 
                 offset if offset < 0 => return Err(ErrorCode::OffsetOutOfRange),
                 offset => Some(offset),
             };
-            node.storage.delete_records(&partition, offset).map_err(|error| read_code(&error))
+            partition.delete_records(offset).map_err(|error| read_code(&error))
         };
         let partitions = topic.partitions.iter().map(|wanted| {
             let (low_watermark, code) = match delete(wanted) {
@@ -45,5 +45,7 @@ pub(super) fn handle(node: &Arc<Node>, request: &DeleteRecordsRequest) -> Reply 
         });
         DeleteRecordsTopicResult { name: topic.name.clone(), partitions: partitions.collect() }
     });
-    Reply::now(DeleteRecordsResponse { topics: topics.collect(), ..Default::default() })
+    let response = DeleteRecordsResponse { topics: topics.collect(), ..Default::default() };
+    node.storage.records_deleted();
+    Reply::now(response)
 }

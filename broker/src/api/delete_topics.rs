@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use futures::future::join_all;
 use riverrun_core::{
     Uuid,
+    metadata::Topic,
     protocol::{
         ErrorCode,
         messages::{DeleteTopicsRequest, DeleteTopicsResponse, delete_topics::DeletableTopicResult},
@@ -12,7 +12,7 @@ use riverrun_core::{
 };
 
 use super::topic_code;
-use crate::{Reply, RequestContext, node::Node, topics::TopicRef};
+use crate::{Reply, RequestContext, node::Node, storage::Committed, topics::TopicRef};
 
 pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: DeleteTopicsRequest) -> Reply {
     let wanted: Vec<TopicRef> = if context.api_version >= 6 {
@@ -20,30 +20,32 @@ pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: Delete
     } else {
         request.topic_names.into_iter().map(TopicRef::Name).collect()
     };
-    let mut waiting = Vec::new();
-    let mut responses: Vec<_> = wanted
-        .into_iter()
-        .map(|wanted| match node.delete_topic(&wanted) {
-            Ok((topic, committed)) => {
-                waiting.push(committed);
-                tracing::info!(topic = %topic.name, "topic deleted");
-                DeletableTopicResult { name: Some(topic.name.to_string()), topic_id: topic.id, ..Default::default() }
-            }
-            Err(error) => {
-                let (code, message) = topic_code(&error);
-                let (name, topic_id) = match wanted {
-                    TopicRef::Name(name) => (Some(name), Uuid::ZERO),
-                    TopicRef::Id(id) => (None, id),
-                };
-                DeletableTopicResult { name, topic_id, error_code: code.code(), error_message: Some(message) }
-            }
-        })
-        .collect();
+    let deleting = node.off_runtime(move |node| delete(node, wanted));
     Reply::later(async move {
-        let lost = join_all(waiting).await.iter().any(Result::is_err);
+        let (mut responses, committed) = deleting.await;
+        let lost = committed.await.is_err();
         for topic in responses.iter_mut().filter(|topic| lost && topic.error_code == ErrorCode::None.code()) {
             topic.error_code = ErrorCode::KafkaStorageError.code();
         }
         DeleteTopicsResponse { responses, ..Default::default() }
     })
+}
+
+fn delete(node: &Node, wanted: Vec<TopicRef>) -> (Vec<DeletableTopicResult>, Committed) {
+    let (outcomes, committed) = node.delete_topics(&wanted);
+    let result = |(wanted, outcome): (TopicRef, Result<Arc<Topic>, _>)| match outcome {
+        Ok(topic) => {
+            tracing::info!(topic = %topic.name, "topic deleted");
+            DeletableTopicResult { name: Some(topic.name.to_string()), topic_id: topic.id, ..Default::default() }
+        }
+        Err(error) => {
+            let (code, message) = topic_code(&error);
+            let (name, topic_id) = match wanted {
+                TopicRef::Name(name) => (Some(name), Uuid::ZERO),
+                TopicRef::Id(id) => (None, id),
+            };
+            DeletableTopicResult { name, topic_id, error_code: code.code(), error_message: Some(message) }
+        }
+    };
+    (wanted.into_iter().zip(outcomes).map(result).collect(), committed)
 }

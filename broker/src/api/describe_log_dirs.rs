@@ -20,6 +20,8 @@ pub(super) fn handle(node: &Node, request: &DescribeLogDirsRequest) -> DescribeL
             .storage
             .partitions(topic.id)
             .iter()
+            // As in Kafka, what has no usable log is not in the directory.
+            .filter(|partition| !partition.is_offline())
             .filter(|partition| is_wanted(&topic.name, partition.topic_partition().partition))
             .map(|partition| DescribeLogDirsPartition {
                 partition_index: partition.topic_partition().partition,

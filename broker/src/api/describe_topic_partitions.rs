@@ -47,7 +47,7 @@ pub(super) fn handle(node: &Node, request: DescribeTopicPartitionsRequest) -> De
         let page: Vec<_> = topic.partitions.range(first.max(0)..).take(left).collect();
         left -= page.len();
         let next = page.last().map_or(first, |(index, _)| **index + 1);
-        response.topics.push(describe(topic, &page));
+        response.topics.push(describe(node, topic, &page));
         if topic.partitions.contains_key(&next) {
             response.next_cursor = Some(CursorResponse { topic_name: name.to_string(), partition_index: next });
             break;
@@ -56,17 +56,23 @@ pub(super) fn handle(node: &Node, request: DescribeTopicPartitionsRequest) -> De
     response
 }
 
-fn describe(topic: &Topic, page: &[(&i32, &Partition)]) -> DescribeTopicPartitionsResponseTopic {
+fn describe(node: &Node, topic: &Topic, page: &[(&i32, &Partition)]) -> DescribeTopicPartitionsResponseTopic {
     let ids = |nodes: &[NodeId]| nodes.iter().map(|node| node.0).collect();
+    let offline = node.storage.offline_partitions(topic.id);
+    let leader = |index: &i32, partition: &Partition| partition.leader.filter(|_| !offline.contains(index));
     let partitions = page.iter().map(|(index, partition)| DescribeTopicPartitionsResponsePartition {
+        error_code: match leader(index, partition) {
+            Some(_) => ErrorCode::None.code(),
+            None => ErrorCode::LeaderNotAvailable.code(),
+        },
         partition_index: **index,
-        leader_id: NodeId::to_wire(partition.leader),
+        leader_id: NodeId::to_wire(leader(index, partition)),
+        offline_replicas: if offline.contains(index) { ids(&partition.replicas) } else { Vec::new() },
         leader_epoch: partition.leader_epoch.0,
         replica_nodes: ids(&partition.replicas),
         isr_nodes: ids(&partition.isr),
         eligible_leader_replicas: Some(Vec::new()),
         last_known_elr: Some(Vec::new()),
-        ..Default::default()
     });
     DescribeTopicPartitionsResponseTopic {
         name: Some(topic.name.to_string()),

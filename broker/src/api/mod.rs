@@ -201,9 +201,11 @@ fn read_code(error: &PartitionReadError) -> ErrorCode {
     }
 }
 
-/// Compares the leader epoch a client believes in with the partition's; -1 is not compared (KIP-320).
+/// Compares the leader epoch a client believes in with the partition's; -1 is not compared (KIP-320). A partition whose
+/// files cannot be used has no leader.
 fn check_leader_epoch(partition: &Partition, believed: i32) -> Result<(), ErrorCode> {
     match believed {
+        _ if partition.is_offline() => Err(ErrorCode::KafkaStorageError),
         _ if believed < 0 => Ok(()),
         _ if believed < partition.leader_epoch().0 => Err(ErrorCode::FencedLeaderEpoch),
         _ if believed > partition.leader_epoch().0 => Err(ErrorCode::UnknownLeaderEpoch),
@@ -231,7 +233,7 @@ where
 {
     change_code(error, |error| match error {
         TopicError::Refused(error) => ErrorCode::from(error),
-        TopicError::Storage(_) => ErrorCode::KafkaStorageError,
+        TopicError::Storage(_) | TopicError::NotMade { .. } => ErrorCode::KafkaStorageError,
         TopicError::DeletionDisabled => ErrorCode::TopicDeletionDisabled,
         TopicError::Internal { .. } => ErrorCode::InvalidTopicException,
     })

@@ -221,6 +221,8 @@ settings! {
         "Bytes of requests that one connection may have under way; then nothing more is read from it.";
     riverrun_durability: Durability = Durability::Fsync, "riverrun.durability", any, High, ReadOnly,
         "When acks=all is answered: `fsync` after an fdatasync that all waiting appends share, `os` after the write.";
+    riverrun_partitions_max: i32 = 100_000, "riverrun.partitions.max", at_least(1), Medium, ReadOnly,
+        "Partitions of all topics together; a topic that would exceed it is refused.";
     riverrun_request_max_decoded_bytes: i32 = 67_108_864, "riverrun.request.max.decoded.bytes", at_least(1024), Low, ReadOnly,
         "Memory one request may take when decoded, record bytes not counted.";
     riverrun_requests_max_bytes: i64 = 536_870_912, "riverrun.requests.max.bytes", at_least(1), Low, ReadOnly,

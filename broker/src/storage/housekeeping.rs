@@ -77,6 +77,7 @@ impl Housekeeping {
                 next_check = now + self.check_interval;
             }
             if now >= next_checkpoint {
+                settle(&storage);
                 if let Err(error) = storage.write_checkpoints() {
                     tracing::warn!(%error, "cannot write the checkpoints");
                 }
@@ -115,6 +116,16 @@ fn check(storage: &Storage) {
                 let source = &error.source;
                 tracing::error!(partition = %partition.topic_partition(), %error, %source, "retention failed");
             }
+        }
+    }
+}
+
+/// Has every partition that was written to put down what a start after a crash would have to read it for.
+fn settle(storage: &Storage) {
+    for partition in storage.all() {
+        if let Err(error) = partition.settle() {
+            let source = &error.source;
+            tracing::warn!(partition = %partition.topic_partition(), %error, %source, "the next start may take longer");
         }
     }
 }

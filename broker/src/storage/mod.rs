@@ -1,10 +1,11 @@
 //! The data directory: its partitions, the thread that syncs them, the thread that keeps house.
 //!
-//! Invariant: what stands in the registry is open and belongs to a topic of the metadata; a deleted topic leaves the
-//! registry before its folders go.
+//! Invariant: what stands in the registry belongs to a topic of the metadata, and is open, at rest or offline; a deleted
+//! topic leaves the registry before its folders go.
 
 mod flusher;
 mod housekeeping;
+mod opening;
 mod partition;
 mod tails;
 #[cfg(test)]
@@ -12,26 +13,28 @@ mod tests;
 mod waiters;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use dashmap::DashMap;
 use riverrun_core::{
     LeaderEpoch, TopicPartition, Uuid,
     log::{
-        CheckpointError, DirectoryError, Log, LogConfig, LogDirectory, LogOptions, OpenError, StorageError, Vfs,
-        read_offsets, write_offsets,
+        CheckpointError, DirectoryError, LogConfig, LogDirectory, OpenError, OpenHints, StorageError, Vfs,
+        encode_bookmarks, write_bookmarks, write_offsets,
     },
 };
 
 use crate::clock::Clock;
 use flusher::Flusher;
 use housekeeping::Housekeeping;
+pub(crate) use opening::TopicLogs;
+use opening::{OPENING_THREADS, StartPoints};
 pub(crate) use partition::{Acks, Partition, PartitionReadError, ProduceError, ReadIsolation};
 use tails::Tails;
 pub(crate) use waiters::{Committed, FetchWaiter, LogOffline, OnCommitted};
@@ -44,10 +47,7 @@ const TAIL_BYTES: usize = 8 << 20;
 
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
-/// Logs that are opened, or closed, at a time.
-const OPENING_THREADS: usize = 8;
-/// How long an opening may take before it is told.
-const QUIET: Duration = Duration::from_secs(1);
+const BOOKMARKS: &str = "riverrun-bookmarks";
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -91,19 +91,18 @@ pub(crate) struct Storage {
     topics: DashMap<Uuid, Vec<Arc<Partition>>>,
     metadata: Arc<Partition>,
     tails: Arc<Tails>,
-    recovery_points: BTreeMap<TopicPartition, i64>,
-    log_starts: BTreeMap<TopicPartition, i64>,
-    /// Serializes writes of the checkpoint files.
-    checkpointing: Mutex<()>,
+    /// What the last run wrote down, until the topics are open.
+    start: Mutex<StartPoints>,
+    /// What stands in the checkpoint files. Also serializes their writes.
+    checkpoints: Mutex<Checkpoints>,
 }
 
-/// Tells of an opening that takes long.
-#[derive(Debug)]
-pub(crate) struct Progress {
-    began: Instant,
-    told: Instant,
-    opened: usize,
-    checked_bytes: u64,
+/// The content of the checkpoint files.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Checkpoints {
+    recovery_points: BTreeMap<TopicPartition, i64>,
+    log_starts: BTreeMap<TopicPartition, i64>,
+    bookmarks: String,
 }
 
 impl Storage {
@@ -115,22 +114,15 @@ impl Storage {
         check_interval: Duration,
         clock: Clock,
     ) -> Result<Arc<Self>, StorageOpenError> {
-        let recovery_points = read_offsets(&*place.vfs, &place.root.join(RECOVERY_POINTS))?;
-        let log_starts = read_offsets(&*place.vfs, &place.root.join(LOG_STARTS))?;
+        let points = StartPoints::read(&place)?;
         let flusher = Arc::new(Flusher::default());
         let topic_partition = TopicPartition::new(METADATA_TOPIC, 0);
         // Kafka's fixed id of the metadata topic. It keeps everything: the log is small, and there are no snapshots yet.
         let topic_id = Uuid(1u128.to_be_bytes());
         let config = LogConfig { retention_ms: -1, retention_bytes: -1, ..config };
-        let options = LogOptions {
-            recovery_point: recovery_points.get(&topic_partition).copied().unwrap_or(0),
-            clean_shutdown: place.was_clean,
-            log_start_offset: 0,
-            topic_id,
-            config,
-            topic_partition: topic_partition.clone(),
-        };
-        let log = open_log(&place, options)?;
+        let options = points.options(&topic_partition, topic_id, &config);
+        let hints = OpenHints { bookmark: points.bookmark(&topic_partition), progress: None };
+        let log = opening::open_log(&place, options, hints)?;
         let tails = Arc::new(Tails::new(TAIL_BYTES));
         let metadata = Partition::new(log, LeaderEpoch(0), clock, Arc::clone(&flusher), Arc::new(Tails::new(0)));
         let metadata = Arc::new(metadata);
@@ -144,9 +136,8 @@ impl Storage {
             topics: DashMap::new(),
             metadata,
             tails,
-            recovery_points,
-            log_starts,
-            checkpointing: Mutex::default(),
+            start: Mutex::new(points),
+            checkpoints: Mutex::default(),
         });
         let threads = [
             storage.flusher.start().map_err(StorageOpenError::Thread)?,
@@ -176,122 +167,127 @@ impl Storage {
         self.topics.get(&topic_id)?.get(usize::try_from(index).ok()?).cloned()
     }
 
+    /// The indexes of a topic's partitions whose files cannot be used.
+    pub(crate) fn offline_partitions(&self, topic_id: Uuid) -> Vec<i32> {
+        let Some(partitions) = self.topics.get(&topic_id) else { return Vec::new() };
+        let offline = partitions.iter().filter(|partition| partition.is_offline());
+        offline.map(|partition| partition.topic_partition().partition).collect()
+    }
+
     /// All partitions of a topic, in their order.
     pub(crate) fn partitions(&self, topic_id: Uuid) -> Vec<Arc<Partition>> {
         self.topics.get(&topic_id).map(|partitions| partitions.clone()).unwrap_or_default()
     }
 
-    /// Opens or makes the logs of a topic's next partitions, several at a time: a disk that syncs for many costs little
-    /// more than one that syncs for one. `progress` is that of the start; without it the partitions are new.
-    /// Blocks on the disk. On an error none is taken in.
-    pub(crate) fn open_partitions(
-        &self,
-        topic_id: Uuid,
-        partitions: &[(TopicPartition, LeaderEpoch)],
-        config: &LogConfig,
-        progress: Option<&mut Progress>,
-    ) -> Result<(), StorageOpenError> {
-        // The checkpoints are of the logs that were there at the start.
-        let at_start = progress.is_some();
-        let chunk_len = partitions.len().div_ceil(OPENING_THREADS).max(1);
-        let open_chunk =
-            |chunk: &[(TopicPartition, LeaderEpoch)]| -> Result<Vec<(Log, LeaderEpoch)>, StorageOpenError> {
-                let open = |(topic_partition, epoch): &(TopicPartition, LeaderEpoch)| {
-                    let options = self.log_options(topic_id, topic_partition, config, at_start);
-                    Ok((open_log(&self.place, options)?, *epoch))
-                };
-                chunk.iter().map(open).collect()
-            };
-        let opened: Vec<Result<_, _>> = if partitions.len() == 1 {
-            vec![open_chunk(partitions)]
-        } else {
-            std::thread::scope(|scope| {
-                let threads: Vec<_> =
-                    partitions.chunks(chunk_len).map(|chunk| scope.spawn(move || open_chunk(chunk))).collect();
-                let joined = threads.into_iter().map(|thread| thread.join());
-                joined.map(|opened| opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-            })
-        };
-        let mut logs = Vec::with_capacity(partitions.len());
-        for chunk in opened {
-            logs.extend(chunk?);
+    /// Opens the logs of all topics, at the start. Blocks on the disk. A log that cannot be opened is offline, and takes no
+    /// other with it.
+    pub(crate) fn open_topics(&self, topics: &[TopicLogs], folders: &HashSet<String>) {
+        let points = std::mem::take(&mut *self.start.lock().unwrap_or_else(PoisonError::into_inner));
+        let opened = opening::open_all(&self.place, &points, topics, folders);
+        for (topic, logs) in topics.iter().zip(opened) {
+            self.take_in(topic, logs);
         }
-        if let Some(progress) = progress {
-            logs.iter().for_each(|(log, _)| progress.opened(log));
+    }
+
+    /// Makes the logs of new topics, or of new partitions. Blocks on the disk. On an error none is taken in.
+    pub(crate) fn make_partitions(&self, topics: &[TopicLogs]) -> Result<(), StorageOpenError> {
+        let made: Vec<_> =
+            topics.iter().map(|topic| opening::make_all(&self.place, topic)).collect::<Result<_, _>>()?;
+        for (topic, logs) in topics.iter().zip(made) {
+            self.take_in(topic, logs);
         }
-        let partition = |(log, epoch)| {
-            let (flusher, tails) = (Arc::clone(&self.flusher), Arc::clone(&self.tails));
-            Arc::new(Partition::new(log, epoch, self.clock, flusher, tails))
-        };
-        self.topics.entry(topic_id).or_default().extend(logs.into_iter().map(partition));
         Ok(())
     }
 
-    fn log_options(
-        &self,
-        topic_id: Uuid,
-        topic_partition: &TopicPartition,
-        config: &LogConfig,
-        at_start: bool,
-    ) -> LogOptions {
-        let offset_in = |points: &BTreeMap<TopicPartition, i64>| points.get(topic_partition).copied().unwrap_or(0);
-        LogOptions {
-            recovery_point: if at_start { offset_in(&self.recovery_points) } else { 0 },
-            log_start_offset: if at_start { offset_in(&self.log_starts) } else { 0 },
-            clean_shutdown: at_start && self.place.was_clean,
-            topic_id,
-            config: config.clone(),
-            topic_partition: topic_partition.clone(),
-        }
+    fn take_in(&self, topic: &TopicLogs, logs: Vec<riverrun_core::log::Log>) {
+        let partition = |(log, (_, epoch)): (_, &(TopicPartition, LeaderEpoch))| {
+            let (flusher, tails) = (Arc::clone(&self.flusher), Arc::clone(&self.tails));
+            Arc::new(Partition::new(log, *epoch, self.clock, flusher, tails))
+        };
+        self.topics.entry(topic.id).or_default().extend(logs.into_iter().zip(&topic.partitions).map(partition));
     }
 
-    /// Lets go of a topic: nobody is served from it any more, and its folders are removed in the background.
-    pub(crate) fn remove_topic(&self, topic_id: Uuid) {
-        let Some((_, partitions)) = self.topics.remove(&topic_id) else { return };
-        partitions.iter().for_each(|partition| partition.retire());
+    /// Lets go of topics: nobody is served from them any more, and their folders are removed in the background.
+    pub(crate) fn remove_topics(&self, topic_ids: &[Uuid]) {
+        let removed: Vec<_> = topic_ids.iter().filter_map(|id| self.topics.remove(id)).collect();
+        if removed.is_empty() {
+            return;
+        }
+        removed.iter().flat_map(|(_, partitions)| partitions).for_each(|partition| partition.retire());
         // Checkpoints go by name: left behind, they would be held against a topic that is made anew.
         if let Err(error) = self.write_checkpoints() {
             tracing::error!(%error, "cannot take a deleted topic out of the checkpoints");
         }
-        for partition in partitions {
-            let folder = self.place.root.join(partition.topic_partition().to_string());
-            // Kafka's form. Renamed at once, so that a topic of the same name can be made anew.
-            let doomed = self.place.root.join(format!("{}.{topic_id}-delete", partition.topic_partition()));
-            match self.place.vfs.rename(&folder, &doomed) {
-                Ok(()) => self.housekeeping.remove_folder(doomed),
-                Err(error) => tracing::error!(folder = %folder.display(), %error, "cannot remove a deleted partition"),
+        for (topic_id, partitions) in removed {
+            for partition in partitions {
+                let folder = self.place.root.join(partition.topic_partition().to_string());
+                // Kafka's form. Renamed at once, so that a topic of the same name can be made anew.
+                let doomed = self.place.root.join(format!("{}.{topic_id}-delete", partition.topic_partition()));
+                match self.place.vfs.rename(&folder, &doomed) {
+                    Ok(()) => self.housekeeping.remove_folder(doomed),
+                    Err(error) => {
+                        tracing::error!(folder = %folder.display(), %error, "cannot remove a deleted partition");
+                    }
+                }
             }
         }
     }
 
     /// Puts the folders of partitions that no topic has out of the way: what a creation left that was not finished. Those of
-    /// deletions that were not finished are removed.
-    pub(crate) fn set_strays_aside(&self, is_known: impl Fn(&str) -> bool) -> io::Result<()> {
+    /// deletions that were not finished are removed. Returns the names of those that stay.
+    pub(crate) fn set_strays_aside(&self, is_known: impl Fn(&str) -> bool) -> io::Result<HashSet<String>> {
+        let mut known = HashSet::new();
         for name in self.place.vfs.list(&self.place.root)? {
+            if is_known(&name) {
+                known.insert(name);
+                continue;
+            }
             let folder = self.place.root.join(&name);
             if name.ends_with("-delete") {
                 self.housekeeping.remove_folder(folder);
                 continue;
             }
             let is_partition = name.rsplit_once('-').is_some_and(|(_, index)| index.parse::<u32>().is_ok());
-            if !is_partition || is_known(&name) || !self.place.vfs.exists(&folder.join("partition.metadata")) {
+            if !is_partition || !self.holds_partition(&folder) {
                 continue;
             }
             let stray = self.place.root.join(format!("{name}.{:x}-stray", self.clock.wall_ms()));
             tracing::warn!(folder = %folder.display(), stray = %stray.display(), "no topic has this partition; set aside");
             self.place.vfs.rename(&folder, &stray)?;
         }
-        Ok(())
+        Ok(known)
     }
 
-    /// Moves the start of a partition, durably.
-    pub(crate) fn delete_records(&self, partition: &Partition, offset: Option<i64>) -> Result<i64, PartitionReadError> {
-        let start = partition.delete_records(offset)?;
-        if let Err(error) = self.write_checkpoints() {
+    /// Whether a folder is a partition's: by its `partition.metadata`, or where a crash has taken that, by a segment.
+    fn holds_partition(&self, folder: &Path) -> bool {
+        self.place.vfs.exists(&folder.join("partition.metadata"))
+            || self.place.vfs.list(folder).is_ok_and(|names| {
+                names.iter().any(|name| name.strip_suffix(".log").is_some_and(|base| base.len() == 20))
+            })
+    }
+
+    /// Makes durable that partitions have new starts, and lets retention remove what is before them.
+    pub(crate) fn records_deleted(&self) {
+        if let Err(error) = self.write_log_starts() {
             tracing::warn!(%error, "cannot write the checkpoints");
         }
         self.housekeeping.hurry();
-        Ok(start)
+    }
+
+    fn write_log_starts(&self) -> Result<(), CheckpointError> {
+        let mut written = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut starts = BTreeMap::new();
+        for partition in self.all() {
+            let start = partition.offsets().log_start;
+            if start > 0 {
+                starts.insert(partition.topic_partition().clone(), start);
+            }
+        }
+        if starts != written.log_starts {
+            write_offsets(&*self.place.vfs, &self.place.root.join(LOG_STARTS), &starts)?;
+            written.log_starts = starts;
+        }
+        Ok(())
     }
 
     fn all(&self) -> Vec<Arc<Partition>> {
@@ -300,20 +296,34 @@ impl Storage {
         all
     }
 
-    /// Writes how far each log is durable, and where it starts.
+    /// Writes how far each log is durable, where it starts, and what else spares the next start a look at it. Nothing is
+    /// written if nothing has changed. The partitions are held one at a time, and none while a file is written.
     pub(crate) fn write_checkpoints(&self) -> Result<(), CheckpointError> {
-        let _one_at_a_time = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut recovery_points = BTreeMap::new();
-        let mut log_starts = BTreeMap::new();
+        let mut written = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = Checkpoints::default();
+        let mut bookmarks = BTreeMap::new();
         for partition in self.all() {
-            let (recovery_point, log_start) = partition.checkpoint();
-            recovery_points.insert(partition.topic_partition().clone(), recovery_point);
+            let name = partition.topic_partition();
+            let (recovery_point, log_start, bookmark) = partition.checkpoint();
+            now.recovery_points.insert(name.clone(), recovery_point);
             if log_start > 0 {
-                log_starts.insert(partition.topic_partition().clone(), log_start);
+                now.log_starts.insert(name.clone(), log_start);
             }
+            bookmarks.extend(bookmark.map(|bookmark| (name.clone(), bookmark)));
         }
-        write_offsets(&*self.place.vfs, &self.place.root.join(RECOVERY_POINTS), &recovery_points)?;
-        write_offsets(&*self.place.vfs, &self.place.root.join(LOG_STARTS), &log_starts)
+        now.bookmarks = encode_bookmarks(bookmarks.iter());
+        let path = |name: &str| self.place.root.join(name);
+        if now.recovery_points != written.recovery_points {
+            write_offsets(&*self.place.vfs, &path(RECOVERY_POINTS), &now.recovery_points)?;
+        }
+        if now.log_starts != written.log_starts {
+            write_offsets(&*self.place.vfs, &path(LOG_STARTS), &now.log_starts)?;
+        }
+        if now.bookmarks != written.bookmarks {
+            write_bookmarks(&*self.place.vfs, &path(BOOKMARKS), &now.bookmarks)?;
+        }
+        *written = now;
+        Ok(())
     }
 
     /// Syncs and closes every log, and marks the directory as closed cleanly if all went well. Blocks on the disk.
@@ -374,54 +384,4 @@ impl Drop for Storage {
 #[error("the data directory was not closed cleanly: {reason}; the next start checks what was written last")]
 pub(crate) struct StorageCloseError {
     reason: String,
-}
-
-fn open_log(place: &Place, options: LogOptions) -> Result<Log, StorageOpenError> {
-    let topic_partition = options.topic_partition.clone();
-    let folder = place.root.join(topic_partition.to_string());
-    let opened = Log::open(Arc::clone(&place.vfs), &folder, options);
-    let mut log =
-        opened.map_err(|source| StorageOpenError::Log { topic_partition: topic_partition.clone(), source })?;
-    // What is visible must be durable: after a crash the page cache may show bytes that the disk lacks.
-    if log.recovery_point() < log.log_end_offset()
-        && let Err(error) = log.flush()
-    {
-        let source = OpenError::Io { action: error.action, file: error.file, source: error.source };
-        return Err(StorageOpenError::Log { topic_partition, source });
-    }
-    Ok(log)
-}
-
-impl Progress {
-    pub(crate) fn begin() -> Self {
-        let now = Instant::now();
-        Self { began: now, told: now, opened: 0, checked_bytes: 0 }
-    }
-
-    fn opened(&mut self, log: &Log) {
-        self.opened += 1;
-        self.checked_bytes += log.recovery().bytes_checked;
-        if log.recovery().bytes_cut > 0 {
-            tracing::warn!(
-                partition = %log.topic_partition(),
-                bytes = log.recovery().bytes_cut,
-                "cut a torn end off the log, none of it was ever durable",
-            );
-        }
-        if self.told.elapsed() >= QUIET {
-            self.told = Instant::now();
-            tracing::info!(partitions = self.opened, checked_bytes = self.checked_bytes, "opening logs");
-        }
-    }
-
-    pub(crate) fn end(&self) {
-        if self.began.elapsed() >= QUIET {
-            tracing::info!(
-                partitions = self.opened,
-                checked_bytes = self.checked_bytes,
-                elapsed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
-                "all logs are open",
-            );
-        }
-    }
 }

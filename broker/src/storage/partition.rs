@@ -18,8 +18,8 @@ use bytes::{Bytes, BytesMut};
 use riverrun_core::{
     LeaderEpoch, TopicPartition,
     log::{
-        AbortedTransaction, ActiveProducer, AppendError, AppendInfo, AppendOrigin, Durability, FileSpan, FlushTicket,
-        Found, Log, LogConfig, OffsetTime, ReadError, ReadInfo, StorageError, TransactionMarker,
+        AbortedTransaction, ActiveProducer, AppendError, AppendInfo, AppendOrigin, Bookmark, Durability, FileSpan,
+        FlushTicket, Found, Log, LogConfig, OffsetTime, ReadError, ReadInfo, StorageError, TransactionMarker,
     },
 };
 
@@ -132,6 +132,8 @@ pub(crate) struct Partition {
     tails: Arc<Tails>,
     /// Whether it stands in the flusher's queue.
     queued: AtomicBool,
+    /// Whether its files cannot be used.
+    offline: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -180,6 +182,7 @@ impl Partition {
             flusher,
             tails,
             queued: AtomicBool::new(false),
+            offline: AtomicBool::new(state.log.unreadable_reason().is_some()),
             state: Mutex::new(state),
         }
     }
@@ -239,6 +242,9 @@ impl Partition {
         }
         let held = state.log.tail_bytes();
         let appended = append(&mut state.log, self.leader_epoch, self.clock.wall_ms());
+        if appended.is_err() {
+            self.note_offline(&state);
+        }
         self.log_disk(&mut state, &appended);
         let info = appended?;
         if info.duplicate {
@@ -272,7 +278,9 @@ impl Partition {
                 tracing::info!(%partition, "records can be written again");
                 state.append_fails = false;
             }
-            Err(error @ (AppendError::Io { .. } | AppendError::Offline { .. })) if !state.append_fails => {
+            Err(error @ (AppendError::Io { .. } | AppendError::Offline { .. }))
+                if !state.append_fails && !self.is_offline() =>
+            {
                 let source = std::error::Error::source(error).map(ToString::to_string);
                 let remedy = "its producers are refused, readers are not; make room on the disk or replace it";
                 tracing::error!(%partition, %error, source, remedy, "records cannot be written");
@@ -355,7 +363,11 @@ impl Partition {
             return Err(PartitionReadError::Gone);
         }
         let offsets = state.offsets();
-        let found = state.log.find(offset, max_bytes, offsets.bound(isolation), at_least_one, worth_bytes)?;
+        let found = state.log.find(offset, max_bytes, offsets.bound(isolation), at_least_one, worth_bytes);
+        if found.is_err() {
+            self.note_offline(&state);
+        }
+        let found = found?;
         drop(state);
         let records = match found {
             Found::Nothing => Fetch::Memory(Vec::new()),
@@ -396,6 +408,9 @@ impl Partition {
         }
         let up_to = state.offsets().bound(isolation);
         let read = state.log.read(offset, max_bytes, up_to, at_least_one);
+        if read.is_err() {
+            self.note_offline(&state);
+        }
         if let Err(error @ (ReadError::Corrupt { .. } | ReadError::Io { .. })) = &read
             && !std::mem::replace(&mut state.read_failed, true)
         {
@@ -466,10 +481,31 @@ impl Partition {
         self.lock().log.size_in_bytes()
     }
 
-    /// Where the log is durable to, and where it starts: for the checkpoints.
-    pub(super) fn checkpoint(&self) -> (i64, i64) {
+    /// Where the log is durable to, where it starts, and what else spares the next start a look at it.
+    pub(super) fn checkpoint(&self) -> (i64, i64, Option<Bookmark>) {
         let state = self.lock();
-        (state.log.recovery_point(), state.log.log_start_offset())
+        (state.log.recovery_point(), state.log.log_start_offset(), state.log.bookmark())
+    }
+
+    /// Writes down what the next start would have to read the log for.
+    pub(super) fn settle(&self) -> Result<bool, StorageError> {
+        let mut state = self.lock();
+        if state.gone { Ok(false) } else { state.log.settle() }
+    }
+
+    /// Whether its files cannot be used: no request for it can be served.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.offline.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of what a log that was at rest turns out to be when it is woken.
+    fn note_offline(&self, state: &State) {
+        if let Some(problem) = state.log.unreadable_reason()
+            && !self.offline.swap(true, Ordering::Relaxed)
+        {
+            let partition = &self.topic_partition;
+            tracing::error!(%partition, problem, "the partition is offline, the others are not");
+        }
     }
 
     /// Puts other settings in force.

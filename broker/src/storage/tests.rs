@@ -5,19 +5,31 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use riverrun_core::{
     LeaderEpoch, TopicPartition, Uuid,
-    log::{AppendError, Fault, LogConfig, SimulatedVfs, Vfs},
+    log::{AppendError, Fault, LogConfig, ReadError, SimulatedVfs, Vfs},
     record::{BatchBuilder, BatchOptions},
 };
 
-use super::{Acks, LogOffline, Partition, Place, ProduceError, Progress, ReadIsolation, Storage};
+use super::{Acks, LogOffline, Partition, PartitionReadError, Place, ProduceError, ReadIsolation, Storage, TopicLogs};
 use crate::clock::Clock;
 
 const TOPIC: Uuid = Uuid([7; 16]);
 
 fn storage(vfs: &SimulatedVfs) -> Arc<Storage> {
     let storage = without_topics(vfs);
-    let partitions: Vec<_> = (0..2).map(|index| (TopicPartition::new("t", index), LeaderEpoch(0))).collect();
-    storage.open_partitions(TOPIC, &partitions, &LogConfig::default(), None).unwrap();
+    storage.make_partitions(&[logs(TOPIC, 2)]).unwrap();
+    storage
+}
+
+fn logs(id: Uuid, count: i32) -> TopicLogs {
+    let partitions = (0..count).map(|index| (TopicPartition::new("t", index), LeaderEpoch(0))).collect();
+    TopicLogs { id, config: LogConfig::default(), partitions }
+}
+
+/// Opens what is there, as a start after a crash does.
+fn reopened(vfs: &SimulatedVfs, id: Uuid, count: i32) -> Arc<Storage> {
+    let storage = without_topics(vfs);
+    let folders = storage.set_strays_aside(|folder| folder.starts_with("t-")).unwrap();
+    storage.open_topics(&[logs(id, count)], &folders);
     storage
 }
 
@@ -99,19 +111,58 @@ async fn a_topic_made_anew_inherits_no_checkpoint() {
         old.produce(batch(), Acks::All).unwrap();
         old.committed(end).await.unwrap();
     }
-    assert_eq!(storage.delete_records(&old, None).unwrap(), 3);
-    storage.remove_topic(TOPIC);
+    assert_eq!(old.delete_records(None).unwrap(), 3);
+    storage.records_deleted();
+    storage.remove_topics(&[TOPIC]);
 
-    let (id, names) = (Uuid([8; 16]), [(TopicPartition::new("t", 0), LeaderEpoch(0))]);
-    storage.open_partitions(id, &names, &LogConfig::default(), None).unwrap();
+    let id = Uuid([8; 16]);
+    storage.make_partitions(&[logs(id, 1)]).unwrap();
     let new = storage.partition(id, 0).unwrap();
     new.produce(batch(), Acks::All).unwrap();
     new.committed(1).await.unwrap();
     drop((storage, old, new));
     vfs.crash(1);
 
-    let storage = without_topics(&vfs);
-    storage.open_partitions(id, &names, &LogConfig::default(), Some(&mut Progress::begin())).unwrap();
-    let offsets = storage.partition(id, 0).unwrap().offsets();
+    let offsets = reopened(&vfs, id, 1).partition(id, 0).unwrap().offsets();
     assert_eq!((offsets.log_start, offsets.log_end), (0, 1), "neither refused nor emptied");
+}
+
+#[tokio::test]
+async fn a_damaged_partition_is_offline_and_no_other() {
+    let vfs = SimulatedVfs::new();
+    {
+        let storage = storage(&vfs);
+        for index in 0..2 {
+            let partition = partition(&storage, index);
+            for end in 1..=3 {
+                partition.produce(batch(), Acks::All).unwrap();
+                partition.committed(end).await.unwrap();
+            }
+        }
+        storage.write_checkpoints().unwrap();
+    }
+    let path = std::path::Path::new("/data/t-0/00000000000000000000.log");
+    let length = vfs.open(path).unwrap().len().unwrap();
+    vfs.flip_bit(path, 70, 1);
+    vfs.remove("/data/riverrun-bookmarks".as_ref()).unwrap();
+    for _ in 0..2 {
+        // The second time after a clean stop of the broker.
+        let storage = reopened(&vfs, TOPIC, 2);
+        assert_eq!(storage.offline_partitions(TOPIC), [0]);
+        let (damaged, sound) = (partition(&storage, 0), partition(&storage, 1));
+        let refused = damaged.produce(batch(), Acks::All).unwrap_err();
+        assert!(matches!(refused, ProduceError::Append(AppendError::Offline { .. })), "{refused}");
+        assert!(refused.to_string().contains("00000000000000000000.log is corrupt at byte 0"), "{refused}");
+        let refused = damaged.read(0, 100, true, ReadIsolation::HighWatermark).unwrap_err();
+        assert!(matches!(refused, PartitionReadError::Log(ReadError::Offline { .. })), "{refused}");
+        let end = sound.offsets().log_end;
+        sound.produce(batch(), Acks::All).unwrap();
+        sound.committed(end + 1).await.unwrap();
+        storage.close().unwrap();
+        assert_eq!(vfs.open(path).unwrap().len().unwrap(), length, "nothing was cut off");
+    }
+    vfs.flip_bit(path, 70, 1);
+    let storage = reopened(&vfs, TOPIC, 2);
+    assert!(storage.offline_partitions(TOPIC).is_empty());
+    assert_eq!(partition(&storage, 0).offsets().log_end, 3);
 }

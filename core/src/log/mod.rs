@@ -70,7 +70,7 @@ pub use partition_log::{AppendInfo, Log};
 pub use producers::{ActiveProducer, ProducerError};
 pub use read::{OffsetTime, ReadInfo};
 pub use recovery::Recovery;
-pub use rest::{Bookmark, encode_bookmarks, read_bookmarks};
+pub use rest::{Bookmark, encode_bookmarks, read_bookmarks, write_bookmarks};
 pub use span::{FileSpan, Found, SpanSearch};
 pub use txn_index::AbortedTransaction;
 pub use verification::{TransactionStart, VerificationGuard};

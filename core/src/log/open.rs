@@ -84,7 +84,7 @@ impl Log {
         let clean = options.clean_shutdown;
         let mut log = Self::blank(vfs, folder, options);
         let bookmark = hints.bookmark.filter(|mark| mark.topic_id == log.topic_id && mark.offset == log.recovery_point);
-        if let Some(bookmark) = bookmark.filter(|mark| mark.may_rest)
+        if let Some(bookmark) = bookmark.filter(|mark| mark.at_end && !mark.open_transactions)
             && (clean || bookmark.is_end(&*log.vfs, folder)?)
         {
             log.rest_at(bookmark);

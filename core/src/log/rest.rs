@@ -38,8 +38,10 @@ pub struct Bookmark {
     pub bytes_before: u64,
     /// How many segments there are.
     pub segment_count: u32,
-    /// Whether the log may rest here: it is its end, and no transaction is open.
-    pub may_rest: bool,
+    /// Whether this is the log's end, with nothing behind it that is not synced.
+    pub at_end: bool,
+    /// Whether a transaction was open: such a log does not rest.
+    pub open_transactions: bool,
     /// The largest timestamp of the oldest segment, -1 for none; `None` if it is not known.
     pub oldest_timestamp: Option<i64>,
     /// Which leader epoch began where.
@@ -69,13 +71,13 @@ impl Bookmark {
 
     fn write(&self, line: &mut String) {
         let Self { topic_id, log_start_offset, offset, segment, position, bytes_before, segment_count, .. } = self;
-        let may_rest = u8::from(self.may_rest);
+        let (at_end, open) = (u8::from(self.at_end), u8::from(self.open_transactions));
         let oldest = self.oldest_timestamp.map_or_else(|| "?".to_owned(), |timestamp| timestamp.to_string());
         // Writing to a string cannot fail.
         let _ = write!(
             line,
-            "{topic_id} {log_start_offset} {offset} {segment} {position} {bytes_before} {segment_count} {may_rest} {oldest} \
-             {}",
+            "{topic_id} {log_start_offset} {offset} {segment} {position} {bytes_before} {segment_count} {at_end} {open} \
+             {oldest} {}",
             self.epochs.entries().len(),
         );
         for (epoch, start) in self.epochs.entries() {
@@ -94,7 +96,8 @@ impl Bookmark {
         let position = number(words)?;
         let bytes_before = number(words)?;
         let segment_count = number(words)?;
-        let may_rest = number::<u8>(words)? == 1;
+        let at_end = number::<u8>(words)? == 1;
+        let open_transactions = number::<u8>(words)? == 1;
         let oldest_timestamp = match words.next()? {
             "?" => None,
             timestamp => Some(timestamp.parse().ok()?),
@@ -114,7 +117,8 @@ impl Bookmark {
             position,
             bytes_before,
             segment_count,
-            may_rest,
+            at_end,
+            open_transactions,
             oldest_timestamp,
             epochs,
         };
@@ -167,6 +171,14 @@ pub(super) struct SyncedPlace {
     pub(super) position: u64,
 }
 
+/// Replaces the file of bookmarks by one with this content, of [`encode_bookmarks`].
+///
+/// # Errors
+/// [`CheckpointError::Io`].
+pub fn write_bookmarks(vfs: &dyn Vfs, path: &Path, content: &str) -> Result<(), CheckpointError> {
+    checkpoint::write_text(vfs, path, content)
+}
+
 impl Log {
     /// Where the log can be taken up again without reading what is before; `None` if that is not known, as of a log
     /// that is offline.
@@ -197,7 +209,8 @@ impl Log {
             position: synced.position,
             bytes_before: before.map(|(_, segment)| segment.size).sum(),
             segment_count,
-            may_rest: synced.offset == end && self.producers.first_unstable_offset().is_none(),
+            at_end: synced.offset == end && self.segments.values().all(|segment| !segment.dirty || segment.size == 0),
+            open_transactions: self.producers.first_unstable_offset().is_some(),
             oldest_timestamp: if segment_count > 1 || synced.offset == end { oldest_timestamp } else { None },
             epochs: {
                 let mut epochs = self.epochs.clone();

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Partitions one request may ask for, as in Kafka.
-pub(super) const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
+pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
 
 /// A topic to make.
 #[derive(Debug, Clone, Default)]
@@ -96,7 +96,9 @@ pub enum CreateTopicError {
     #[error(transparent)]
     InvalidConfig(#[from] InvalidConfig),
     /// There would be too many partitions.
-    #[error("{asked} more partitions would exceed the limit of {limit}")]
+    #[error(
+        "{asked} more partitions would exceed the limit of {limit} (10000 in one request, riverrun.partitions.max in all)"
+    )]
     TooManyPartitions {
         /// How many were asked for.
         asked: usize,

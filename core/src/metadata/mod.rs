@@ -44,7 +44,7 @@ pub use configs::{
     AlterConfigsError, ConfigAlteration, ConfigOperation, ConfigResource, ConfigRules, InvalidConfig,
     UnknownResourceType,
 };
-pub use create_topic::{CreateTopic, CreateTopicError, Creation};
+pub use create_topic::{CreateTopic, CreateTopicError, Creation, PARTITIONS_PER_REQUEST_MAX};
 pub use delete_topic::DeleteTopicError;
 pub use image::{Image, Partition, ReplayError, Topic};
 pub use name::{InvalidTopicName, TOPIC_NAME_BYTES_MAX, names_collide, validate_topic_name};

@@ -122,7 +122,8 @@ fn bookmarks_read_back_and_a_spoilt_file_counts_as_none() {
         position: 700,
         bytes_before: 1 << 40,
         segment_count: 3,
-        may_rest: offset > 10,
+        at_end: offset > 10,
+        open_transactions: offset <= 10,
         oldest_timestamp: (offset > 10).then_some(-1),
         epochs: LeaderEpochs::new(epochs.iter().copied()),
     };

@@ -1,0 +1,259 @@
+//! Opening logs: at the start those of all topics, several at a time; later those of new topics.
+//!
+//! A log that cannot be opened takes no other with it. Its partition is offline: it answers every request with
+//! KAFKA_STORAGE_ERROR, metadata names no leader for it, and its files stay as they are for whoever repairs them.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use riverrun_core::{
+    LeaderEpoch, TopicPartition, Uuid,
+    log::{
+        Bookmark, CheckpointError, Durability, Log, LogConfig, LogOptions, OpenError, OpenHints, read_bookmarks,
+        read_offsets,
+    },
+};
+
+use super::{BOOKMARKS, LOG_STARTS, Place, RECOVERY_POINTS, StorageOpenError};
+
+/// Logs that are opened, or closed, at a time.
+pub(super) const OPENING_THREADS: usize = 8;
+/// How long an opening may take before it is told, and between two words of how far it is.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// The logs of one topic.
+#[derive(Debug, Clone)]
+pub(crate) struct TopicLogs {
+    pub(crate) id: Uuid,
+    pub(crate) config: LogConfig,
+    /// The topic's next partitions, in their order.
+    pub(crate) partitions: Vec<(TopicPartition, LeaderEpoch)>,
+}
+
+/// What the last run wrote down of the logs.
+#[derive(Debug, Default)]
+pub(super) struct StartPoints {
+    recovery_points: BTreeMap<TopicPartition, i64>,
+    log_starts: BTreeMap<TopicPartition, i64>,
+    bookmarks: BTreeMap<TopicPartition, Bookmark>,
+    was_clean: bool,
+}
+
+/// A log to open.
+#[derive(Debug)]
+struct Job<'t> {
+    topic: &'t TopicLogs,
+    topic_partition: &'t TopicPartition,
+    /// Whether there is a folder of its name.
+    folder_exists: bool,
+}
+
+impl StartPoints {
+    pub(super) fn read(place: &Place) -> Result<Self, CheckpointError> {
+        let path = |name: &str| place.root.join(name);
+        Ok(Self {
+            recovery_points: read_offsets(&*place.vfs, &path(RECOVERY_POINTS))?,
+            log_starts: read_offsets(&*place.vfs, &path(LOG_STARTS))?,
+            bookmarks: read_bookmarks(&*place.vfs, &path(BOOKMARKS))?,
+            was_clean: place.was_clean,
+        })
+    }
+
+    /// What to open a log with that may have been there in the last run.
+    pub(super) fn options(&self, topic_partition: &TopicPartition, topic_id: Uuid, config: &LogConfig) -> LogOptions {
+        let offset_in = |points: &BTreeMap<TopicPartition, i64>| points.get(topic_partition).copied().unwrap_or(0);
+        // A log that was offline when the rest was closed has no bookmark at its end: it has to be looked at.
+        let closed =
+            self.bookmarks.is_empty() || self.bookmarks.get(topic_partition).is_some_and(|bookmark| bookmark.at_end);
+        LogOptions {
+            recovery_point: offset_in(&self.recovery_points),
+            log_start_offset: offset_in(&self.log_starts),
+            clean_shutdown: self.was_clean && closed,
+            topic_id,
+            config: config.clone(),
+            topic_partition: topic_partition.clone(),
+        }
+    }
+
+    pub(super) fn bookmark(&self, topic_partition: &TopicPartition) -> Option<&Bookmark> {
+        self.bookmarks.get(topic_partition)
+    }
+}
+
+/// What to open a log with that is new.
+pub(super) fn new_options(topic_partition: &TopicPartition, topic_id: Uuid, config: &LogConfig) -> LogOptions {
+    LogOptions {
+        recovery_point: 0,
+        log_start_offset: 0,
+        clean_shutdown: false,
+        topic_id,
+        config: config.clone(),
+        topic_partition: topic_partition.clone(),
+    }
+}
+
+/// Opens one log, or fails.
+pub(super) fn open_log(place: &Place, options: LogOptions, hints: OpenHints<'_>) -> Result<Log, StorageOpenError> {
+    let topic_partition = options.topic_partition.clone();
+    try_open(place, options, hints).map_err(|source| StorageOpenError::Log { topic_partition, source })
+}
+
+fn try_open(place: &Place, options: LogOptions, hints: OpenHints<'_>) -> Result<Log, OpenError> {
+    let folder = place.root.join(options.topic_partition.to_string());
+    let mut log = Log::open_with(Arc::clone(&place.vfs), &folder, options, hints)?;
+    if log.recovery().bytes_cut > 0 {
+        tracing::warn!(
+            partition = %log.topic_partition(),
+            bytes = log.recovery().bytes_cut,
+            "cut a torn end off the log, none of it was ever durable",
+        );
+    }
+    // What is visible must be durable: after a crash the page cache may show bytes that the disk lacks.
+    if log.recovery_point() < log.log_end_offset() && log.config().durability == Durability::Fsync {
+        log.flush().map_err(|error| OpenError::Io { action: error.action, file: error.file, source: error.source })?;
+    }
+    Ok(log)
+}
+
+/// Opens all logs, in the order of the topics and their partitions. A log that cannot be opened is offline.
+pub(super) fn open_all(
+    place: &Place,
+    points: &StartPoints,
+    topics: &[TopicLogs],
+    folders: &HashSet<String>,
+) -> Vec<Vec<Log>> {
+    let began = Instant::now();
+    let checked = AtomicU64::new(0);
+    let mut opened: Vec<Vec<Option<Log>>> =
+        topics.iter().map(|topic| topic.partitions.iter().map(|_| None).collect()).collect();
+    let mut pending = Vec::new();
+    for (topic, logs) in topics.iter().zip(&mut opened) {
+        for ((topic_partition, _), log) in topic.partitions.iter().zip(logs) {
+            let folder_exists = folders.contains(&topic_partition.to_string());
+            let job = Job { topic, topic_partition, folder_exists };
+            if points.was_clean && folder_exists && points.bookmark(topic_partition).is_some() {
+                // Nearly always this touches no file, and a thread would cost more.
+                *log = Some(job.open(place, points, &checked));
+            } else {
+                pending.push((log, job));
+            }
+        }
+    }
+    let total = pending.len();
+    let (jobs, mut places): (Vec<Job<'_>>, Vec<&mut Option<Log>>) =
+        pending.into_iter().map(|(log, job)| (job, log)).unzip();
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::channel();
+        for _ in 0..OPENING_THREADS.min(total) {
+            let (sender, jobs, next, checked) = (sender.clone(), &jobs, &next, &checked);
+            scope.spawn(move || {
+                while let Some((index, job)) = {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    jobs.get(index).map(|job| (index, job))
+                } {
+                    // The receiver lives until all senders are gone.
+                    let _ = sender.send((index, job.open(place, points, checked)));
+                }
+            });
+        }
+        drop(sender);
+        let (mut done, mut told) = (0, began);
+        loop {
+            match receiver.recv_timeout(QUIET) {
+                Ok((index, log)) => {
+                    if let Some(place) = places.get_mut(index) {
+                        **place = Some(log);
+                    }
+                    done += 1;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if told.elapsed() >= QUIET {
+                told = Instant::now();
+                let bytes = checked.load(Ordering::Relaxed);
+                tracing::info!(
+                    partitions = done,
+                    remaining = total - done,
+                    checked_bytes = bytes,
+                    mb_per_second = per_second(bytes, began) / 1_000_000,
+                    "opening logs",
+                );
+            }
+        }
+    });
+    if began.elapsed() >= QUIET {
+        let bytes = checked.load(Ordering::Relaxed);
+        tracing::info!(
+            partitions = topics.iter().map(|topic| topic.partitions.len()).sum::<usize>(),
+            checked_bytes = bytes,
+            mb_per_second = per_second(bytes, began) / 1_000_000,
+            elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "all logs are open",
+        );
+    }
+    // Each place was filled, or a thread has panicked and so has the scope.
+    opened.into_iter().map(|logs| logs.into_iter().flatten().collect()).collect()
+}
+
+fn per_second(bytes: u64, since: Instant) -> u64 {
+    let elapsed = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+    bytes.saturating_mul(1000) / elapsed
+}
+
+impl Job<'_> {
+    fn open(&self, place: &Place, points: &StartPoints, checked: &AtomicU64) -> Log {
+        let bookmark = points.bookmark(self.topic_partition).filter(|_| self.folder_exists);
+        let hints = OpenHints { bookmark, progress: Some(checked) };
+        let options = || points.options(self.topic_partition, self.topic.id, &self.topic.config);
+        let error = match try_open(place, options(), hints) {
+            Ok(log) => return log,
+            Err(OpenError::OtherTopic { folder, found, .. }) => {
+                // Nothing of this topic was durable yet, or the folder would be its own: renames come before.
+                match set_aside(place, self.topic_partition, found) {
+                    Ok(stray) => {
+                        tracing::warn!(folder, stray, topic_id = %found, "a deleted topic's partition; set aside");
+                        let new = new_options(self.topic_partition, self.topic.id, &self.topic.config);
+                        match try_open(place, new, OpenHints::default()) {
+                            Ok(log) => return log,
+                            Err(error) => error,
+                        }
+                    }
+                    Err(source) => OpenError::Io { action: "rename", file: folder, source },
+                }
+            }
+            Err(error) => error,
+        };
+        let folder = place.root.join(self.topic_partition.to_string());
+        let log = Log::unusable(Arc::clone(&place.vfs), &folder, options(), &error);
+        tracing::error!(
+            partition = %self.topic_partition,
+            problem = log.unreadable_reason(),
+            "the partition is offline, the others are not",
+        );
+        log
+    }
+}
+
+fn set_aside(place: &Place, topic_partition: &TopicPartition, topic_id: Uuid) -> std::io::Result<String> {
+    let stray = place.root.join(format!("{topic_partition}.{topic_id}-stray"));
+    place.vfs.rename(&place.root.join(topic_partition.to_string()), &stray)?;
+    Ok(stray.display().to_string())
+}
+
+/// Makes the logs of new partitions. On an error none is kept, though folders may stay.
+pub(super) fn make_all(place: &Place, topic: &TopicLogs) -> Result<Vec<Log>, StorageOpenError> {
+    let make = |(topic_partition, _): &(TopicPartition, LeaderEpoch)| {
+        open_log(place, new_options(topic_partition, topic.id, &topic.config), OpenHints::default())
+    };
+    topic.partitions.iter().map(make).collect()
+}
