@@ -1,6 +1,7 @@
 """Foreign clients behind one small interface, so that every case runs with each of them.
 
-A record is a tuple (key, value, headers, timestamp_ms): bytes or None, bytes or None, a list of (str, bytes), int.
+A record is a tuple (key, value, headers, timestamp_ms): bytes or None, bytes or None, a list of (str, bytes), int. What a
+client can do beyond the common cases stands in its `can`; the same names are in the cases (cases.py).
 """
 
 import asyncio
@@ -22,45 +23,140 @@ class Confluent:
     name = "confluent-kafka"
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     timestamps = headers = admin = members = True
+    can = {"nulls", "large", "time", "delete records", "configs", "groups", "transactions", "transform", "cooperative",
+           "static", "consumer protocol", "transaction time-out", "fence"}
 
     def version(self) -> str:
         import confluent_kafka
         return f"{confluent_kafka.version()} (librdkafka {confluent_kafka.libversion()[0]})"
 
-    def create_topic(self, bootstrap, topic, partitions):
-        from confluent_kafka.admin import AdminClient, NewTopic
-        admin = AdminClient({"bootstrap.servers": bootstrap})
-        admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(TIMEOUT)
+    def _admin(self, bootstrap):
+        # The caller must hold on to it until the result is there: an admin that is dropped gives its requests up.
+        from confluent_kafka.admin import AdminClient
+        return AdminClient({"bootstrap.servers": bootstrap})
+
+    def create_topic(self, bootstrap, topic, partitions, configs=None):
+        from confluent_kafka.admin import NewTopic
+        wanted = NewTopic(topic, partitions, 1, config=configs or {})
+        admin = self._admin(bootstrap)
+        admin.create_topics([wanted])[topic].result(TIMEOUT)
 
     def delete_topic(self, bootstrap, topic):
-        from confluent_kafka.admin import AdminClient
-        admin = AdminClient({"bootstrap.servers": bootstrap})
+        admin = self._admin(bootstrap)
         admin.delete_topics([topic])[topic].result(TIMEOUT)
 
     def topics(self, bootstrap):
-        from confluent_kafka.admin import AdminClient
-        return set(AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=TIMEOUT).topics)
+        return set(self._admin(bootstrap).list_topics(timeout=TIMEOUT).topics)
 
-    def produce(self, bootstrap, topic, records, codec="none", idempotent=False):
+    def topic_config(self, bootstrap, topic):
+        from confluent_kafka.admin import ConfigResource
+        resource = ConfigResource("topic", topic)
+        admin = self._admin(bootstrap)
+        found = admin.describe_configs([resource])[resource].result(TIMEOUT)
+        return {name: entry.value for name, entry in found.items()}
+
+    def set_topic_config(self, bootstrap, topic, configs):
+        from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
+        entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in configs.items()]
+        resource = ConfigResource("topic", topic, incremental_configs=entries)
+        admin = self._admin(bootstrap)
+        admin.incremental_alter_configs([resource])[resource].result(TIMEOUT)
+
+    def groups(self, bootstrap):
+        admin = self._admin(bootstrap)
+        return {one.group_id for one in admin.list_consumer_groups().result(TIMEOUT).valid}
+
+    def delete_group(self, bootstrap, group):
+        admin = self._admin(bootstrap)
+        admin.delete_consumer_groups([group])[group].result(TIMEOUT)
+
+    def offset_for_time(self, bootstrap, topic, partition, timestamp):
+        from confluent_kafka import TopicPartition
+        consumer = self._consumer(bootstrap, unique("reader"))
+        found = consumer.offsets_for_times([TopicPartition(topic, partition, timestamp)], TIMEOUT)
+        consumer.close()
+        return found[0].offset
+
+    def delete_records(self, bootstrap, topic, partition, offset):
+        from confluent_kafka import TopicPartition
+        before = TopicPartition(topic, partition, offset)
+        admin = self._admin(bootstrap)
+        next(iter(admin.delete_records([before]).values())).result(TIMEOUT)
+
+    def _producer(self, bootstrap, **settings):
         from confluent_kafka import Producer
+        return Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 5, "message.max.bytes": 8 << 20,
+                         **settings})
+
+    def produce(self, bootstrap, topic, records, codec="none", idempotent=False, transaction=None, transactional_id=None,
+                transaction_timeout_ms=60000):
         failures = []
-        producer = Producer({"bootstrap.servers": bootstrap, "compression.type": codec, "acks": "all",
-                             "enable.idempotence": idempotent, "linger.ms": 5})
+        more = {"transactional.id": transactional_id, "transaction.timeout.ms": transaction_timeout_ms} if transaction else {}
+        producer = self._producer(bootstrap, **{"compression.type": codec, "enable.idempotence": idempotent or bool(transaction)},
+                                  **more)
+        if transaction:
+            producer.init_transactions(TIMEOUT)
+            producer.begin_transaction()
         for key, value, headers, timestamp in records:
             producer.produce(topic, key=key, value=value, headers=headers, timestamp=timestamp,
                              on_delivery=lambda error, _: failures.append(error) if error else None)
         left = producer.flush(TIMEOUT)
         assert left == 0 and not failures, f"{left} records undelivered, failures: {failures[:3]}"
+        if transaction == "commit":
+            producer.commit_transaction(TIMEOUT)
+        elif transaction == "abort":
+            producer.abort_transaction(TIMEOUT)
 
-    def _consumer(self, bootstrap, group):
+    def transform(self, bootstrap, source, sink, group, transactional_id, count):
+        from confluent_kafka import TopicPartition
+        producer = self._producer(bootstrap, **{"transactional.id": transactional_id})
+        consumer = self._consumer(bootstrap, group, **{"isolation.level": "read_committed"})
+        consumer.subscribe([source])
+        producer.init_transactions(TIMEOUT)
+        seen, deadline = 0, time.monotonic() + TIMEOUT
+        while seen < count:
+            assert time.monotonic() < deadline, f"only {seen} of {count} records came"
+            taken = consumer.consume(100, 0.2)
+            if not taken:
+                continue
+            producer.begin_transaction()
+            for message in taken:
+                assert message.error() is None, message.error()
+                producer.produce(sink, key=message.key(), value=b"seen " + message.value())
+            next_offsets = {(m.topic(), m.partition()): m.offset() + 1 for m in taken}
+            positions = [TopicPartition(topic, partition, offset) for (topic, partition), offset in next_offsets.items()]
+            producer.send_offsets_to_transaction(positions, consumer.consumer_group_metadata(), TIMEOUT)
+            producer.commit_transaction(TIMEOUT)
+            seen += len(taken)
+        consumer.close()
+
+    def fence(self, bootstrap, topic, transactional_id):
+        from confluent_kafka import KafkaException
+        first, second = (self._producer(bootstrap, **{"transactional.id": transactional_id}) for _ in range(2))
+        first.init_transactions(TIMEOUT)
+        first.begin_transaction()
+        first.produce(topic, b"from the first")
+        first.flush(TIMEOUT)
+        second.init_transactions(TIMEOUT)
+        second.begin_transaction()
+        second.produce(topic, b"from the second")
+        second.commit_transaction(TIMEOUT)
+        try:
+            first.commit_transaction(TIMEOUT)
+            return "none"
+        except KafkaException as fenced:
+            return "ProducerFencedException" if fenced.args[0].name() in ("_FENCED", "PRODUCER_FENCED") else str(fenced)
+
+    def _consumer(self, bootstrap, group, **settings):
         from confluent_kafka import Consumer
+        classic = {} if settings.get("group.protocol") == "consumer" else {"session.timeout.ms": 6000}
         return Consumer({"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
-                         "enable.auto.commit": False, "session.timeout.ms": 6000})
+                         "enable.auto.commit": False, **classic, **settings})
 
-    def consume(self, bootstrap, topic, count, group=None, commit=False):
-        consumer = self._consumer(bootstrap, group or unique("reader"))
+    def consume(self, bootstrap, topic, count, group=None, commit=False, isolation="read_uncommitted", wait=TIMEOUT):
+        consumer = self._consumer(bootstrap, group or unique("reader"), **{"isolation.level": isolation})
         consumer.subscribe([topic])
-        out, deadline = [], time.monotonic() + TIMEOUT
+        out, deadline = [], time.monotonic() + wait
         while len(out) < count and time.monotonic() < deadline:
             message = consumer.poll(0.5)
             if message is None:
@@ -72,8 +168,13 @@ class Confluent:
         consumer.close()
         return out
 
-    def two_members(self, bootstrap, topic, group):
-        members = [self._consumer(bootstrap, group) for _ in range(2)]
+    def two_members(self, bootstrap, topic, group, partitions=4, strategy="range", protocol="classic", instance_ids=None):
+        strategies = {"range": "range", "cooperative": "cooperative-sticky", "roundrobin": "roundrobin"}
+        how = {"group.protocol": protocol}
+        if protocol == "classic":
+            how["partition.assignment.strategy"] = strategies[strategy]
+        members = [self._consumer(bootstrap, group, **how, **({"group.instance.id": name} if name else {}))
+                   for name in instance_ids or [None, None]]
         for member in members:
             member.subscribe([topic])
         deadline = time.monotonic() + TIMEOUT
@@ -81,7 +182,7 @@ class Confluent:
             for member in members:
                 member.poll(0.1)
             owned = [{p.partition for p in member.assignment()} for member in members]
-            if all(owned):
+            if all(owned) and not owned[0] & owned[1] and len(owned[0] | owned[1]) == partitions:
                 break
         for member in members:
             member.close()
@@ -94,6 +195,7 @@ class KafkaPython:
     name = "kafka-python"
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     timestamps = headers = admin = members = True
+    can = {"nulls", "large", "time", "transactions"}
 
     def version(self):
         import kafka
@@ -103,10 +205,10 @@ class KafkaPython:
         from kafka.admin import KafkaAdminClient
         return KafkaAdminClient(bootstrap_servers=bootstrap)
 
-    def create_topic(self, bootstrap, topic, partitions):
+    def create_topic(self, bootstrap, topic, partitions, configs=None):
         from kafka.admin import NewTopic
         admin = self._admin(bootstrap)
-        admin.create_topics([NewTopic(topic, partitions, 1)])
+        admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs or {})])
         admin.close()
 
     def delete_topic(self, bootstrap, topic):
@@ -120,24 +222,41 @@ class KafkaPython:
         admin.close()
         return found
 
-    def produce(self, bootstrap, topic, records, codec="none", idempotent=False):
+    def offset_for_time(self, bootstrap, topic, partition, timestamp):
+        from kafka import KafkaConsumer, TopicPartition
+        consumer = KafkaConsumer(bootstrap_servers=bootstrap)
+        where = TopicPartition(topic, partition)
+        found = consumer.offsets_for_times({where: timestamp})[where]
+        consumer.close()
+        return found.offset
+
+    def produce(self, bootstrap, topic, records, codec="none", idempotent=False, transaction=None, transactional_id=None):
         from kafka import KafkaProducer
-        producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5, enable_idempotence=idempotent,
+        producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5, max_request_size=8 << 20,
+                                 enable_idempotence=idempotent or bool(transaction), transactional_id=transactional_id,
                                  compression_type=None if codec == "none" else codec)
+        if transaction:
+            producer.init_transactions()
+            producer.begin_transaction()
         futures = [producer.send(topic, key=key, value=value, headers=headers, timestamp_ms=timestamp)
                    for key, value, headers, timestamp in records]
         for future in futures:
             future.get(TIMEOUT)
+        if transaction == "commit":
+            producer.commit_transaction()
+        elif transaction == "abort":
+            producer.abort_transaction()
         producer.close()
 
-    def _consumer(self, bootstrap, topic, group):
+    def _consumer(self, bootstrap, topic, group, isolation="read_uncommitted"):
         from kafka import KafkaConsumer
         return KafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest",
-                             enable_auto_commit=False, session_timeout_ms=6000, heartbeat_interval_ms=500)
+                             enable_auto_commit=False, session_timeout_ms=6000, heartbeat_interval_ms=500,
+                             isolation_level=isolation)
 
-    def consume(self, bootstrap, topic, count, group=None, commit=False):
-        consumer = self._consumer(bootstrap, topic, group or unique("reader"))
-        out, deadline = [], time.monotonic() + TIMEOUT
+    def consume(self, bootstrap, topic, count, group=None, commit=False, isolation="read_uncommitted", wait=TIMEOUT):
+        consumer = self._consumer(bootstrap, topic, group or unique("reader"), isolation)
+        out, deadline = [], time.monotonic() + wait
         while len(out) < count and time.monotonic() < deadline:
             for records in consumer.poll(timeout_ms=500).values():
                 out.extend((r.key, r.value, list(r.headers), r.timestamp) for r in records)
@@ -146,7 +265,7 @@ class KafkaPython:
         consumer.close(autocommit=False)
         return out
 
-    def two_members(self, bootstrap, topic, group):
+    def two_members(self, bootstrap, topic, group, partitions=4):
         # poll() joins the group on the calling thread and waits there for the other member, so each has its own.
         owned, settled = [set(), set()], threading.Event()
 
@@ -176,6 +295,7 @@ class AioKafka:
     name = "aiokafka"
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     timestamps = headers = admin = members = True
+    can = {"nulls", "large", "time", "transactions", "transform"}
 
     def version(self):
         import aiokafka
@@ -193,9 +313,10 @@ class AioKafka:
                 await admin.close()
         return asyncio.run(run())
 
-    def create_topic(self, bootstrap, topic, partitions):
+    def create_topic(self, bootstrap, topic, partitions, configs=None):
         from aiokafka.admin import NewTopic
-        answer = self._with_admin(bootstrap, lambda admin: admin.create_topics([NewTopic(topic, partitions, 1)]))
+        wanted = NewTopic(topic, partitions, 1, topic_configs=configs or {})
+        answer = self._with_admin(bootstrap, lambda admin: admin.create_topics([wanted]))
         assert all(error[1] == 0 for error in answer.topic_errors), answer
 
     def delete_topic(self, bootstrap, topic):
@@ -204,32 +325,79 @@ class AioKafka:
     def topics(self, bootstrap):
         return set(self._with_admin(bootstrap, lambda admin: admin.list_topics()))
 
-    def produce(self, bootstrap, topic, records, codec="none", idempotent=False):
+    def offset_for_time(self, bootstrap, topic, partition, timestamp):
+        from aiokafka import AIOKafkaConsumer, TopicPartition
+
+        async def run():
+            consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+            await consumer.start()
+            where = TopicPartition(topic, partition)
+            found = (await consumer.offsets_for_times({where: timestamp}))[where]
+            await consumer.stop()
+            return found.offset
+        return asyncio.run(run())
+
+    def produce(self, bootstrap, topic, records, codec="none", idempotent=False, transaction=None, transactional_id=None):
         from aiokafka import AIOKafkaProducer
 
         async def run():
-            producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5,
-                                        enable_idempotence=idempotent,
+            producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5, max_request_size=8 << 20,
+                                        enable_idempotence=idempotent or bool(transaction),
+                                        transactional_id=transactional_id,
                                         compression_type=None if codec == "none" else codec)
             await producer.start()
             try:
+                if transaction:
+                    await producer.begin_transaction()
                 futures = [await producer.send(topic, key=key, value=value, headers=headers, timestamp_ms=timestamp)
                            for key, value, headers, timestamp in records]
                 await asyncio.wait_for(asyncio.gather(*futures), TIMEOUT)
+                if transaction == "commit":
+                    await producer.commit_transaction()
+                elif transaction == "abort":
+                    await producer.abort_transaction()
             finally:
                 await producer.stop()
         asyncio.run(run())
 
-    def _consumer(self, bootstrap, topic, group):
+    def transform(self, bootstrap, source, sink, group, transactional_id, count):
+        from aiokafka import AIOKafkaProducer
+
+        async def run():
+            producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=transactional_id)
+            consumer = self._consumer(bootstrap, source, group, "read_committed")
+            await producer.start()
+            await consumer.start()
+            seen, deadline = 0, time.monotonic() + TIMEOUT
+            try:
+                while seen < count:
+                    assert time.monotonic() < deadline, f"only {seen} of {count} records came"
+                    taken = await consumer.getmany(timeout_ms=200)
+                    if not taken:
+                        continue
+                    async with producer.transaction():
+                        for records in taken.values():
+                            for record in records:
+                                await producer.send(sink, key=record.key, value=b"seen " + record.value)
+                        after = {where: records[-1].offset + 1 for where, records in taken.items()}
+                        await producer.send_offsets_to_transaction(after, group)
+                    seen += sum(map(len, taken.values()))
+            finally:
+                await consumer.stop()
+                await producer.stop()
+        asyncio.run(run())
+
+    def _consumer(self, bootstrap, topic, group, isolation="read_uncommitted"):
         from aiokafka import AIOKafkaConsumer
         return AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest",
-                                enable_auto_commit=False, session_timeout_ms=6000, heartbeat_interval_ms=500)
+                                enable_auto_commit=False, session_timeout_ms=6000, heartbeat_interval_ms=500,
+                                isolation_level=isolation)
 
-    def consume(self, bootstrap, topic, count, group=None, commit=False):
+    def consume(self, bootstrap, topic, count, group=None, commit=False, isolation="read_uncommitted", wait=TIMEOUT):
         async def run():
-            consumer = self._consumer(bootstrap, topic, group or unique("reader"))
+            consumer = self._consumer(bootstrap, topic, group or unique("reader"), isolation)
             await consumer.start()
-            out, deadline = [], time.monotonic() + TIMEOUT
+            out, deadline = [], time.monotonic() + wait
             try:
                 while len(out) < count and time.monotonic() < deadline:
                     for records in (await consumer.getmany(timeout_ms=500)).values():
@@ -241,7 +409,7 @@ class AioKafka:
             return out
         return asyncio.run(run())
 
-    def two_members(self, bootstrap, topic, group):
+    def two_members(self, bootstrap, topic, group, partitions=4):
         async def run():
             members = [self._consumer(bootstrap, topic, group) for _ in range(2)]
             for member in members:
@@ -268,6 +436,7 @@ class Kcat:
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     timestamps = admin = members = False
     headers = True
+    can = set()
 
     def version(self):
         return subprocess.run(["kcat", "-V"], capture_output=True, text=True, check=True).stdout.split("Version ")[1].split()[0]
@@ -285,7 +454,7 @@ class Kcat:
         subprocess.run(["kcat", "-b", bootstrap, "-P", "-t", topic, "-K", "\x1f", "-Z", "-z", codec,
                         "-X", "acks=all", *extra, *headers], input=lines, check=True, timeout=TIMEOUT)
 
-    def consume(self, bootstrap, topic, count, group=None, commit=False):
+    def consume(self, bootstrap, topic, count, group=None, commit=False, wait=TIMEOUT):
         fmt = "%K\\x1f%k\\x1f%S\\x1f%s\\x1f%h\\x1f%T\\n"
         where = (["-G", group, "-X", "auto.offset.reset=earliest", topic] if group else ["-C", "-t", topic, "-o", "beginning"])
         run = subprocess.run(["kcat", "-b", bootstrap, "-q", "-f", fmt, "-c", str(count), *where],

@@ -1,140 +1,97 @@
 #!/usr/bin/env python3
 """Runs every foreign client's cases against a broker and prints a line per case.
 
-    run.py riverrun PATH-TO-RIVERRUN [--only SUBSTRING]
-    run.py kafka PATH-TO-APACHE-KAFKA-SCRIPT [--only SUBSTRING]
+    run.py riverrun PATH-TO-RIVERRUN --apache-kafka SCRIPT --build DIR [--only SUBSTRING] [--results FILE]
+    run.py kafka    SCRIPT           --apache-kafka SCRIPT --build DIR [--only SUBSTRING] [--results FILE]
 
-The last line reads `N passed, N failed`; the exit code is 1 if a case failed.
+SCRIPT is the one that runs Apache Kafka: it also has the classes of the Java client. DIR is where clients that need
+building are built. The last line reads `N passed, N failed`; the exit code is 1 if a case failed, unless the results go
+to a file for the conformance page to show.
 """
 
+import argparse
+import json
 import sys
 import time
 import traceback
 
+import agents
+import tools
 from brokers import ApacheKafka, Riverrun
+from cases import cases
 from clients import CLIENTS, unique
 
-BASE = 1_760_000_000_000
+
+class Shared:
+    """A broker, with the topics that each client has written for all others to read."""
+
+    def __init__(self, broker):
+        self.broker, self.topics = broker, {}
+
+    def __getattr__(self, name):
+        return getattr(self.broker, name)
+
+    def written_by(self, client, sent):
+        if client.name not in self.topics:
+            topic = unique(f"from-{client.name}")
+            client.produce(self.bootstrap, topic, sent, "gzip")
+            self.topics[client.name] = topic
+        return self.topics[client.name]
 
 
-def records(count, headers=True, timestamps=True):
-    tags = [("trace", b"abc"), ("trace", b"def"), ("origin", b"interop")] if headers else []
-    return [(f"key-{i % 7}".encode(), f"value {i} ".encode() + b"x" * (i % 300), tags,
-             BASE + i if timestamps else 0) for i in range(count)]
+def reason(error):
+    """The first line of what went wrong, without what differs from run to run."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def same(client, sent, got):
-    """Compares as multisets: the cases use topics of one partition or do not care for order between partitions."""
-    def shape(record):
-        key, value, headers, timestamp = record
-        return (key, value, tuple(headers) if client.headers else (), timestamp if client.timestamps else 0)
-    want, have = sorted(map(shape, sent)), sorted(map(shape, got))
-    assert len(have) == len(want), f"sent {len(want)} records, read {len(have)}"
-    assert have == want, next((f"sent {w}, read {h}" for w, h in zip(want, have) if w != h), "")
-
-
-def produce_consume(codec):
-    def case(client, broker):
-        topic, sent = unique(f"codec-{codec}"), records(500)
-        client.produce(broker.bootstrap, topic, sent, codec)
-        same(client, sent, client.consume(broker.bootstrap, topic, len(sent)))
-    case.__name__ = f"produce and consume, {codec}"
-    return case
-
-
-def idempotent(client, broker):
-    """An idempotent producer's records arrive once each."""
-    topic, sent = unique("idempotent"), records(300)
-    client.produce(broker.bootstrap, topic, sent, idempotent=True)
-    same(client, sent, client.consume(broker.bootstrap, topic, len(sent)))
-
-
-def group_resumes(client, broker):
-    """A group reads on where its last member committed."""
-    topic, group = unique("resume"), unique("group")
-    first, second = records(100), [(k, b"later " + v, h, t) for k, v, h, t in records(50)]
-    client.produce(broker.bootstrap, topic, first)
-    same(client, first, client.consume(broker.bootstrap, topic, len(first), group, commit=True))
-    client.produce(broker.bootstrap, topic, second)
-    same(client, second, client.consume(broker.bootstrap, topic, len(second), group, commit=True))
-
-
-def group_shares(client, broker):
-    """Two members of a group own all partitions, each partition once."""
-    topic = unique("shared")
-    client.create_topic(broker.bootstrap, topic, 4)
-    one, two = client.two_members(broker.bootstrap, topic, unique("group"))
-    assert one and two and not one & two and one | two == {0, 1, 2, 3}, f"owned: {one} and {two}"
-
-
-def admin(client, broker):
-    """A topic is created, listed, deleted."""
-    topic = unique("admin")
-    client.create_topic(broker.bootstrap, topic, 3)
-    assert topic in client.topics(broker.bootstrap)
-    client.delete_topic(broker.bootstrap, topic)
-    deadline = time.monotonic() + 10
-    while topic in client.topics(broker.bootstrap):
-        assert time.monotonic() < deadline, "the topic is still listed 10 s after its deletion"
-
-
-def listing(client, broker):
-    """A produced topic is listed."""
-    topic = unique("listed")
-    client.produce(broker.bootstrap, topic, records(1))
-    assert topic in client.topics(broker.bootstrap)
-
-
-def restart(client, broker):
-    """Records and committed offsets outlive a restart of the broker."""
-    topic, group = unique("restart"), unique("group")
-    first, second = records(80), [(k, b"after " + v, h, t) for k, v, h, t in records(40)]
-    client.produce(broker.bootstrap, topic, first, "lz4")
-    same(client, first, client.consume(broker.bootstrap, topic, len(first), group, commit=True))
-    broker.restart()
-    client.produce(broker.bootstrap, topic, second)
-    same(client, second, client.consume(broker.bootstrap, topic, len(second), group, commit=True))
-    same(client, first + second, client.consume(broker.bootstrap, topic, len(first) + len(second)))
-
-
-def cases(client):
-    yield from (produce_consume(codec) for codec in client.codecs)
-    yield idempotent
-    yield listing
-    yield group_resumes
-    if client.members:
-        yield group_shares
-    if client.admin:
-        yield admin
-    yield restart
+def run(options):
+    broker = Shared((Riverrun if options.kind == "riverrun" else ApacheKafka)(options.program))
+    clients = [*CLIENTS, agents.KafkaJs(options.build), agents.Platformatic(options.build), agents.FranzGo(options.build),
+               agents.Java(options.build, options.apache_kafka)]
+    suites = [(client, cases(client, clients)) for client in clients]
+    suites.append((tools.Tools(options.apache_kafka), tools.CASES))
+    results = []
+    broker.start()
+    try:
+        for client, client_cases in suites:
+            version = client.version()
+            print(f"== {client.name} {version} against {broker.name}", flush=True)
+            for case in client_cases:
+                name = case.__name__.replace("_", " ")
+                label = f"{client.name}: {name}"
+                if options.only not in label:
+                    continue
+                began, failure = time.monotonic(), None
+                try:
+                    case(client, broker)
+                    print(f"ok    {label} ({time.monotonic() - began:.1f} s)", flush=True)
+                except Exception as error:
+                    failure = reason(error)
+                    print(f"FAIL  {label}\n{traceback.format_exc()}", flush=True)
+                results.append({"client": client.name, "version": version, "case": name, "failure": failure})
+    finally:
+        broker.stop()
+        for client in clients:
+            getattr(client, "close", lambda: None)()
+    return results
 
 
 def main():
-    if len(sys.argv) < 3 or sys.argv[1] not in ("riverrun", "kafka"):
-        sys.exit(__doc__)
-    only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""
-    broker = (Riverrun if sys.argv[1] == "riverrun" else ApacheKafka)(sys.argv[2])
-    broker.start()
-    passed = failed = 0
-    try:
-        for client in CLIENTS:
-            print(f"== {client.name} {client.version()} against {broker.name}", flush=True)
-            for case in cases(client):
-                label = f"{client.name}: {case.__name__.replace('_', ' ')}"
-                if only not in label:
-                    continue
-                began = time.monotonic()
-                try:
-                    case(client, broker)
-                    passed += 1
-                    print(f"ok    {label} ({time.monotonic() - began:.1f} s)", flush=True)
-                except Exception:
-                    failed += 1
-                    print(f"FAIL  {label}\n{traceback.format_exc()}", flush=True)
-    finally:
-        broker.stop()
-    print(f"interop: {passed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=["riverrun", "kafka"])
+    parser.add_argument("program")
+    parser.add_argument("--apache-kafka", required=True)
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--results")
+    options = parser.parse_args()
+    results = run(options)
+    failed = sum(result["failure"] is not None for result in results)
+    print(f"interop: {len(results) - failed} passed, {failed} failed")
+    if options.results:
+        with open(options.results, "w") as file:
+            json.dump(results, file, indent=1)
+    sys.exit(1 if failed and not options.results else 0)
 
 
 if __name__ == "__main__":

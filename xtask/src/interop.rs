@@ -1,7 +1,9 @@
-//! `cargo xtask interop`: foreign clients against the standalone broker, and against Apache Kafka to prove the cases.
-//! The cases themselves are Python (`tests/interop`), since the clients are.
+//! `cargo xtask interop`: foreign clients and Kafka's own tools against the standalone broker, and against Apache Kafka to
+//! prove the cases. The cases themselves are Python (`tests/interop`); what they find is held against
+//! `docs/conformance.md`, so that neither a regression nor a case that begins to pass goes unnoticed.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -10,38 +12,72 @@ use anyhow::{Context, Result, bail};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The script that starts Apache Kafka; with it every case also runs there
-    #[arg(long)]
-    apache_kafka: Option<PathBuf>,
-    /// Run only the cases whose name contains this
+    /// The script that starts Apache Kafka, and has its tools and the classes of its client
+    #[arg(long, default_value = "../shared/bin/apache-kafka")]
+    apache_kafka: PathBuf,
+    /// Run only the cases whose name contains this, on Riverrun only, and leave the page alone
     #[arg(long)]
     only: Option<String>,
+    /// Write what was found to docs/conformance.md instead of comparing
+    #[arg(long)]
+    bless: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let root = crate::root();
     run_step(Command::new("cargo").args(["build", "--release"]).current_dir(&root))?;
-    let python = virtualenv(&root)?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    suite(&python, &root, "riverrun", &target.join("release/riverrun"), args)?;
-    if let Some(script) = &args.apache_kafka {
-        suite(&python, &root, "kafka", script, args)?;
+    let folder = target.join("interop");
+    fs::create_dir_all(&folder)?;
+    let kafka = root.join(&args.apache_kafka);
+    let kafka = kafka.canonicalize().with_context(|| format!("no such script: {}", kafka.display()))?;
+    let suites = Suites { python: virtualenv(&root, &folder)?, root: &root, folder: &folder, kafka: &kafka };
+    let riverrun = target.join("release/riverrun");
+    if let Some(only) = &args.only {
+        return suites.run("riverrun", &riverrun, &["--only", only]);
+    }
+    let results = |kind| folder.join(format!("{kind}.json"));
+    for (kind, program) in [("riverrun", &riverrun), ("kafka", &kafka)] {
+        let results = results(kind).display().to_string();
+        suites.run(kind, program, &["--results", &results])?;
+    }
+    let made = folder.join("conformance.md");
+    let mut command = Command::new(&suites.python);
+    command.arg(root.join("tests/interop/conformance.py"));
+    run_step(command.args([results("riverrun"), results("kafka"), made.clone()]))?;
+    let page = root.join("docs/conformance.md");
+    if args.bless {
+        fs::copy(&made, &page)?;
+        return Ok(());
+    }
+    if fs::read_to_string(&made)? != fs::read_to_string(&page).unwrap_or_default() {
+        // Shows what differs; its exit code says only that something does.
+        let _ = Command::new("diff").arg("-u").arg(&page).arg(&made).status();
+        bail!("docs/conformance.md is not what was found; `cargo xtask interop --bless` writes it anew");
     }
     Ok(())
 }
 
-fn suite(python: &Path, root: &Path, kind: &str, program: &Path, args: &Args) -> Result<()> {
-    let mut command = Command::new(python);
-    command.arg(root.join("tests/interop/run.py")).arg(kind).arg(program);
-    if let Some(only) = &args.only {
-        command.args(["--only", only]);
-    }
-    run_step(&mut command)
+/// What every suite is run with.
+struct Suites<'a> {
+    python: PathBuf,
+    root: &'a Path,
+    folder: &'a Path,
+    kafka: &'a Path,
 }
 
-/// A virtualenv below `target/` with the clients of `tests/interop/requirements.txt`.
-fn virtualenv(root: &Path) -> Result<PathBuf> {
-    let folder = root.join("target/interop-venv");
+impl Suites<'_> {
+    fn run(&self, kind: &str, program: &Path, more: &[&str]) -> Result<()> {
+        let mut command = Command::new(&self.python);
+        command.arg(self.root.join("tests/interop/run.py")).arg(kind).arg(program);
+        command.arg("--apache-kafka").arg(self.kafka).arg("--build").arg(self.folder.join("agents"));
+        run_step(command.args(more))
+    }
+}
+
+/// A virtualenv with the clients of `tests/interop/requirements.txt`.
+fn virtualenv(root: &Path, folder: &Path) -> Result<PathBuf> {
+    let folder = folder.join("venv");
     let python = folder.join("bin/python");
     if !python.exists() {
         run_step(Command::new("python3").args(["-m", "venv"]).arg(&folder))
