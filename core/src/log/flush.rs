@@ -8,12 +8,11 @@ use std::{
 };
 
 use super::{
-    Log, ReadError, StorageError, checkpoint,
+    Log, StorageError, checkpoint,
     open::METADATA,
     rest::SyncedPlace,
     roll::write_whole,
     segment::file_name,
-    txn_index::TransactionIndex,
     vfs::{Vfs, VfsFile},
 };
 
@@ -154,6 +153,7 @@ impl Log {
     }
 
     fn write_derived(&mut self) -> Result<(), StorageError> {
+        self.sync_active_aborted()?;
         let path = self.folder.join(file_name(self.log_end_offset(), "snapshot"));
         let snapshot = write_whole(&*self.vfs, &path, &self.producers.encode()).map_err(|source| StorageError {
             action: "write",
@@ -161,9 +161,6 @@ impl Log {
             source,
         })?;
         self.closed_files.push(snapshot);
-        if self.segments.values().next_back().is_some_and(|active| active.aborted != TransactionIndex::OnDisk) {
-            self.know_active_aborted().map_err(ReadError::into_storage)?;
-        }
         if let Some(active) = self.segments.values_mut().next_back() {
             let file = active.path("index").display().to_string();
             let indexes = active.write_index(&*self.vfs);

@@ -9,13 +9,12 @@ use std::{
 };
 
 use super::{
-    Bookmark, CheckpointError, LeaderEpochs, Log, LogConfig, OpenError, Recovery, checkpoint,
+    Bookmark, CheckpointError, LeaderEpochs, Log, LogConfig, OpenError, Recovery, StorageError, checkpoint,
     producers::Producers,
     recovery::{self, Learned, Sound, Unchecked, io_error},
     roll::write_whole,
     segment::{Segment, SegmentError, file_name},
     tail::Tail,
-    txn_index::TransactionIndex,
     verification::Verifications,
     vfs::Vfs,
 };
@@ -245,6 +244,12 @@ impl Log {
             self.drop_segments(bases.get(position + 1..).unwrap_or_default())?;
             break;
         }
+        let closed: Vec<i64> = self.segments.keys().rev().skip(1).copied().collect();
+        for base in closed {
+            let failed = |StorageError { action, file, source }| OpenError::Io { action, file, source };
+            let file = self.write_aborted(base).map_err(failed)?;
+            self.closed_files.extend(file);
+        }
         let io = |action| io_error(action, &self.folder);
         if self.segments.is_empty() {
             let segment = self.make_segment(self.log_start_offset)?;
@@ -317,15 +322,6 @@ impl Log {
         };
         let walk = Unchecked { from: checked_to, length: size, synced };
         recovery::recover_segment(&*self.vfs, &mut segment, &walk, interval, &mut learned)?;
-        if segment.aborted == TransactionIndex::Unknown && next_base.unwrap_or(i64::MAX) <= trust.to {
-            segment.aborted = TransactionIndex::OnDisk;
-        } else if segment.aborted == TransactionIndex::Unknown {
-            // Its file may be one of an earlier time, which lacks what came after it.
-            match self.vfs.remove(&segment.path("txnindex")) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io("remove the index of")(error)),
-                _ => {}
-            }
-        }
         if next_base.is_some() {
             self.closed_files.extend(segment.write_index(&*self.vfs).map_err(io("write the index of"))?);
         }

@@ -235,10 +235,6 @@ impl Log {
         let base_offset = self.log_end_offset();
         let header = BatchHeader { base_offset, partition_leader_epoch: leader_epoch.0, ..*batch.header() };
         self.roll_if_needed(&header, now_ms)?;
-        if marker.is_some_and(|marker| !marker.commit) {
-            // If it cannot be read now, it is built from the batches when it is needed.
-            let _ = self.know_active_aborted();
-        }
         self.write(batch, &header)?;
         if self.epochs.assign(leader_epoch.0, base_offset) {
             self.epochs_dirty = true;

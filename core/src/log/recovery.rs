@@ -134,9 +134,12 @@ pub(super) fn recover_segment(
     if from == 0 {
         segment.reset();
     }
-    // What was aborted before the snapshot can be told only from the batches, and is when it is asked for.
-    let all_seen = from == 0 && segment.base_offset >= learned.snapshot_at;
-    segment.aborted = if all_seen { TransactionIndex::Known(Vec::new()) } else { TransactionIndex::Unknown };
+    // What was aborted before a snapshot within the segment is in the file.
+    if from == 0 && segment.base_offset >= learned.snapshot_at {
+        segment.aborted = TransactionIndex::none();
+    } else if from == 0 {
+        segment.aborted = TransactionIndex::on_disk_before(learned.snapshot_at);
+    }
     let mut position = from;
     let file = segment.file(vfs).map_err(io_error("open", &path))?;
     let mut reader = Reader { file, length, chunk: Bytes::new(), chunk_at: 0 };
@@ -290,6 +293,7 @@ fn take_in(
     sound: &Sound,
     producers: &mut Producers,
 ) -> Result<i64, SegmentError> {
+    segment.aborted = TransactionIndex::on_disk_before(sound.snapshot_at);
     if let Some(first) = segment.walk(vfs, 0)?.next_batch()? {
         segment.first_timestamp = first.header.max_timestamp;
     }
@@ -298,8 +302,10 @@ fn take_in(
     if let Some(indexed) = segment.last_indexed_offset().filter(|indexed| snapshot_at <= *indexed) {
         let mut walk = segment.walk_from_offset(vfs, snapshot_at)?;
         while let Some(placed) = walk.next_batch()?.filter(|placed| placed.header.last_offset() < indexed) {
-            if placed.header.base_offset >= snapshot_at {
-                producers.apply(&placed.header, walk.marker(&placed)?);
+            if placed.header.base_offset >= snapshot_at
+                && let Some(aborted) = producers.apply(&placed.header, walk.marker(&placed)?)
+            {
+                segment.aborted.push(aborted);
             }
         }
     }
@@ -313,8 +319,10 @@ fn take_in(
         } else {
             segment.note(&placed.header, placed.position, sound.interval);
         }
-        if placed.header.base_offset >= snapshot_at {
-            producers.apply(&placed.header, walk.marker(&placed)?);
+        if placed.header.base_offset >= snapshot_at
+            && let Some(aborted) = producers.apply(&placed.header, walk.marker(&placed)?)
+        {
+            segment.aborted.push(aborted);
         }
         end = placed.header.next_offset();
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    AppendError, Log, ReadError, StorageError, recovery,
+    AppendError, Log, StorageError, recovery,
     segment::{Segment, file_name},
     vfs::{Vfs, VfsFile},
 };
@@ -55,12 +55,12 @@ impl Log {
         if self.segments.contains_key(&base) {
             return Ok(());
         }
-        self.know_active_aborted().map_err(ReadError::into_storage)?;
+        let aborted = self.write_active_aborted()?;
         let Some(active) = self.segments.values_mut().next_back() else { return Ok(()) };
         let files = active.write_index(&*self.vfs).map_err(storage("write", active.path("index")))?;
         let path = self.folder.join(file_name(base, "log"));
         let segment = Segment::create(&*self.vfs, &self.folder, base).map_err(storage("create", path))?;
-        self.closed_files.extend(files);
+        self.closed_files.extend(files.into_iter().chain(aborted));
         self.closed_files.push(snapshot);
         self.segments.insert(base, segment);
         self.prune_snapshots()

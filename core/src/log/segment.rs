@@ -102,7 +102,7 @@ impl Segment {
             index: Some(SegmentIndex::default()),
             index_checked: true,
             dirty: true,
-            aborted: TransactionIndex::Known(Vec::new()),
+            aborted: TransactionIndex::none(),
             ..Self::closed(folder, base_offset, base_offset, 0)
         })
     }
@@ -116,7 +116,7 @@ impl Segment {
             max_timestamp: (-1, base_offset),
             first_timestamp: -1,
             dirty: false,
-            aborted: TransactionIndex::OnDisk,
+            aborted: TransactionIndex::on_disk_before(i64::MAX),
             folder: folder.to_owned(),
             handle: Handle::default(),
             index: None,
@@ -195,10 +195,9 @@ impl Segment {
         let (time, offset) = (self.max_timestamp.0, self.relative(self.max_timestamp.1));
         let Some(index) = &mut self.index else { return Ok(Vec::new()) };
         index.push_time(time, offset);
-        let transactions = self.aborted.encode().map(|bytes| ("txnindex", bytes));
         let contents = [("index", index.encode_offsets()), ("timeindex", index.encode_times())];
         let mut files = Vec::new();
-        for (suffix, bytes) in contents.into_iter().chain(transactions) {
+        for (suffix, bytes) in contents {
             let file = vfs.create(&self.path(suffix))?;
             file.truncate(0)?;
             file.write_at(0, &bytes)?;

@@ -3,6 +3,7 @@
 
 mod faults;
 mod rest;
+mod transaction_model;
 mod transactions;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};

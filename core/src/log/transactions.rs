@@ -7,17 +7,17 @@
 //!
 //! Source: Kafka's `UnifiedLog` (`firstUnstableOffset`, `collectAbortedTransactions`), `LogSegment.collectAbortedTxns`.
 
-use std::{collections::HashMap, io};
+use std::{collections::HashMap, io, sync::Arc};
 
 use super::{
-    AbortedTransaction, ActiveProducer, AppendError, AppendInfo, Log, ProducerError, ReadError, TransactionMarker,
-    TransactionStart, VerificationGuard,
+    AbortedTransaction, ActiveProducer, AppendError, AppendInfo, Log, ProducerError, ReadError, StorageError,
+    TransactionMarker, TransactionStart, VerificationGuard,
     marker::EndMarker,
     producers::Producers,
     read::{searched, segment_read_error},
     segment::{Segment, SegmentError, file_name},
-    txn_index::{self, AbortedEntry, TransactionIndex},
-    vfs,
+    txn_index::{self, AbortedEntry, FileState, TransactionIndex},
+    vfs::{self, VfsFile},
 };
 use crate::{
     LeaderEpoch,
@@ -104,26 +104,50 @@ impl Log {
         Ok(found)
     }
 
-    /// Makes sure that the index of the segment that grows can be written, or added to.
-    pub(super) fn know_active_aborted(&mut self) -> Result<(), ReadError> {
+    /// Has the file of the segment that grows hold all that was aborted in it. Returns the file if it has to be synced
+    /// for that.
+    pub(super) fn write_active_aborted(&mut self) -> Result<Option<Arc<dyn VfsFile>>, StorageError> {
         let active = self.segments.keys().next_back().copied();
-        active.map_or(Ok(()), |base| self.know_aborted(base))
+        active.map_or(Ok(None), |base| self.write_aborted(base))
+    }
+
+    /// The same for any segment.
+    pub(super) fn write_aborted(&mut self, base: i64) -> Result<Option<Arc<dyn VfsFile>>, StorageError> {
+        if self.segments.get(&base).is_none_or(|segment| segment.aborted.is_written()) {
+            return Ok(None);
+        }
+        self.know_aborted(base).map_err(ReadError::into_storage)?;
+        let Some(segment) = self.segments.get_mut(&base) else { return Ok(None) };
+        let path = segment.path("txnindex");
+        segment.aborted.write(&*self.vfs, &path).map_err(|source| {
+            let file = path.display().to_string();
+            StorageError { action: "write", file, source }
+        })
+    }
+
+    /// The same, and durably: a producer snapshot within the segment may follow.
+    pub(super) fn sync_active_aborted(&mut self) -> Result<(), StorageError> {
+        let Some(file) = self.write_active_aborted()? else { return Ok(()) };
+        file.sync_data().map_err(|source| {
+            let file = self.folder.display().to_string();
+            self.offline = Some(format!("a sync of {file} failed: {source}"));
+            StorageError { action: "sync", file, source }
+        })
     }
 
     /// Makes sure that the aborted transactions of a segment are known: from its file, or else from the batches.
     pub(super) fn know_aborted(&mut self, base: i64) -> Result<(), ReadError> {
         let Some(segment) = self.segments.get(&base) else { return Ok(()) };
-        let entries = match &segment.aborted {
-            TransactionIndex::Known(_) => return Ok(()),
-            TransactionIndex::Unknown => None,
-            TransactionIndex::OnDisk => self.load_aborted(base)?,
+        let stored = match &segment.aborted {
+            TransactionIndex::Known { .. } => return Ok(()),
+            TransactionIndex::OnDisk { .. } => self.load_aborted(base)?,
         };
-        let entries = match entries {
-            Some(entries) => entries,
-            None => self.rebuild_aborted(base)?,
-        };
+        let rebuilt = if stored.is_none() { self.rebuild_aborted(base)? } else { Vec::new() };
         if let Some(segment) = self.segments.get_mut(&base) {
-            segment.aborted = TransactionIndex::Known(entries);
+            segment.aborted = match stored {
+                Some(entries) => segment.aborted.with_file(entries),
+                None => TransactionIndex::Known { entries: rebuilt, file: FileState::Wrong },
+            };
         }
         Ok(())
     }

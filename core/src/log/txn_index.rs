@@ -9,10 +9,17 @@
 //! 26  i64  last stable offset once the marker was written: the first offset of the earliest transaction open then
 //! ```
 //! Entries stand in the order of their markers. The file is derived like the other indexes: it is written when its
-//! segment is closed, an empty one says that nothing was aborted, and a missing or wrong one is built anew from the
-//! batches ([`super::transactions`]).
+//! segment is closed and before a producer snapshot within it, an empty one says that nothing was aborted, and a missing
+//! or wrong one is built anew from the batches ([`super::transactions`]).
+//!
+//! Invariant: the file has, durably, all that was aborted before the newest producer snapshot within the segment. What
+//! came after it is found when a start replays the batches behind the snapshot.
 //!
 //! Source: Kafka's `TransactionIndex`, `AbortedTxn`.
+
+use std::{io, path::Path, sync::Arc};
+
+use super::vfs::{self, Vfs, VfsFile};
 
 const VERSION: i16 = 0;
 const ENTRY_LEN: usize = 2 + 8 + 8 + 8 + 8;
@@ -38,31 +45,65 @@ pub(super) struct AbortedEntry {
 }
 
 /// What is known of a segment's aborted transactions.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TransactionIndex {
-    /// They stand in the file, or so it should be.
-    #[default]
-    OnDisk,
-    /// They have to be found in the batches.
-    Unknown,
+    /// Those whose markers lie before `from` stand in the file, or so it should be; `newer` are the others.
+    OnDisk { from: i64, newer: Vec<AbortedEntry> },
     /// All of them, by rising last offset.
-    Known(Vec<AbortedEntry>),
+    Known { entries: Vec<AbortedEntry>, file: FileState },
+}
+
+/// What the file holds of the entries that are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileState {
+    /// Nothing that anyone relies on.
+    Free,
+    /// So many of them, the first ones.
+    Holds(usize),
+    /// Something else, on which a producer snapshot relies: it has to be replaced at one stroke.
+    Wrong,
 }
 
 impl TransactionIndex {
+    /// That of a segment in which nothing was aborted yet.
+    pub(super) fn none() -> Self {
+        Self::Known { entries: Vec::new(), file: FileState::Free }
+    }
+
+    /// That of a segment whose file has all that was aborted before `from`.
+    pub(super) fn on_disk_before(from: i64) -> Self {
+        Self::OnDisk { from, newer: Vec::new() }
+    }
+
+    /// Whether the file has all there is.
+    pub(super) fn is_written(&self) -> bool {
+        match self {
+            Self::OnDisk { newer, .. } => newer.is_empty(),
+            Self::Known { entries, file } => *file == FileState::Holds(entries.len()),
+        }
+    }
+
     /// Takes note of an abort marker that was appended to the segment.
     pub(super) fn push(&mut self, entry: AbortedEntry) {
         match self {
-            Self::Known(entries) => entries.push(entry),
-            // The file lacks it, the batches have it.
-            Self::OnDisk => *self = Self::Unknown,
-            Self::Unknown => {}
+            Self::Known { entries, .. } => entries.push(entry),
+            Self::OnDisk { newer, .. } => newer.push(entry),
         }
+    }
+
+    /// Completes what is `OnDisk` with the content of the file.
+    pub(super) fn with_file(&self, mut stored: Vec<AbortedEntry>) -> Self {
+        let Self::OnDisk { from, newer } = self else { return self.clone() };
+        let in_file = stored.len();
+        stored.retain(|entry| entry.transaction.last_offset < *from);
+        let file = if stored.len() == in_file { FileState::Holds(in_file) } else { FileState::Wrong };
+        stored.extend_from_slice(newer);
+        Self::Known { entries: stored, file }
     }
 
     /// Adds those that overlap the offsets `from..up_to` to `found`.
     pub(super) fn collect(&self, from: i64, up_to: i64, found: &mut Vec<AbortedTransaction>) {
-        let Self::Known(entries) = self else { return };
+        let Self::Known { entries, .. } = self else { return };
         let begin = entries.partition_point(|entry| entry.transaction.last_offset < from);
         for entry in entries.iter().skip(begin) {
             if entry.transaction.first_offset < up_to {
@@ -74,19 +115,42 @@ impl TransactionIndex {
         }
     }
 
-    /// The content of the file, if it is known.
-    pub(super) fn encode(&self) -> Option<Vec<u8>> {
-        let Self::Known(entries) = self else { return None };
-        let mut bytes = Vec::with_capacity(entries.len() * ENTRY_LEN);
-        for AbortedEntry { transaction, last_stable_offset } in entries {
-            bytes.extend(VERSION.to_be_bytes());
-            bytes.extend(transaction.producer_id.to_be_bytes());
-            bytes.extend(transaction.first_offset.to_be_bytes());
-            bytes.extend(transaction.last_offset.to_be_bytes());
-            bytes.extend(last_stable_offset.to_be_bytes());
+    /// Writes to the file at `path` what it does not hold yet. Returns the file if anything was written. What a snapshot
+    /// relies on is in it at every moment.
+    pub(super) fn write(&mut self, vfs: &dyn Vfs, path: &Path) -> io::Result<Option<Arc<dyn VfsFile>>> {
+        let Self::Known { entries, file } = self else { return Ok(None) };
+        let held = match *file {
+            FileState::Wrong => {
+                vfs::replace(vfs, path, &encode(entries))?;
+                *file = FileState::Holds(entries.len());
+                return Ok(None);
+            }
+            FileState::Holds(count) if count == entries.len() => return Ok(None),
+            FileState::Holds(count) => count,
+            FileState::Free => 0,
+        };
+        let handle = vfs.create(path)?;
+        if *file == FileState::Free {
+            handle.truncate(0)?;
         }
-        Some(bytes)
+        let rest = encode(entries.get(held..).unwrap_or_default());
+        handle.write_at((held * ENTRY_LEN) as u64, &rest)?;
+        *file = FileState::Holds(entries.len());
+        Ok(Some(handle))
     }
+}
+
+/// The content of the file.
+fn encode(entries: &[AbortedEntry]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(entries.len() * ENTRY_LEN);
+    for AbortedEntry { transaction, last_stable_offset } in entries {
+        bytes.extend(VERSION.to_be_bytes());
+        bytes.extend(transaction.producer_id.to_be_bytes());
+        bytes.extend(transaction.first_offset.to_be_bytes());
+        bytes.extend(transaction.last_offset.to_be_bytes());
+        bytes.extend(last_stable_offset.to_be_bytes());
+    }
+    bytes
 }
 
 /// Reads the file of a segment with the offsets `base_offset..next_offset`; `None` if it cannot be that.
@@ -151,13 +215,13 @@ mod tests {
     fn entries_that_overlap_are_found_and_read_back() {
         // 3 is open while 1 and 2 end.
         let entries = vec![entry(1, 100, 110, 105), entry(2, 111, 120, 105), entry(3, 105, 130, 131)];
-        let index = TransactionIndex::Known(entries.clone());
+        let index = TransactionIndex::Known { entries: entries.clone(), file: FileState::Free };
         assert_eq!(found(&index, 100, 131), [1, 2, 3]);
         assert_eq!(found(&index, 111, 112), [2, 3]);
         assert_eq!(found(&index, 100, 105), [1], "up to, and not including");
         assert_eq!(found(&index, 130, 131), [3], "the marker belongs to it");
         assert_eq!(found(&index, 131, 200), [0; 0]);
-        let bytes = index.encode().expect("known");
+        let bytes = encode(&entries);
         assert_eq!(bytes.len(), 3 * ENTRY_LEN);
         assert_eq!(decode(&bytes, 90, 131), Some(entries));
         assert_eq!(decode(&bytes, 90, 130), None, "a marker beyond the segment");
@@ -175,7 +239,7 @@ mod tests {
             vec![entry(-1, 100, 110, 111)],
             vec![entry(1, 100, 110, 100), entry(2, 90, 110, 100)],
         ] {
-            let bytes = TransactionIndex::Known(entries.clone()).encode().expect("known");
+            let bytes = encode(&entries);
             assert_eq!(decode(&bytes, 90, 200), None, "{entries:?}");
         }
     }
