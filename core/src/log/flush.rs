@@ -153,7 +153,7 @@ impl Log {
     }
 
     fn write_derived(&mut self) -> Result<(), StorageError> {
-        self.sync_active_aborted()?;
+        self.write_active_aborted()?;
         let path = self.folder.join(file_name(self.log_end_offset(), "snapshot"));
         let snapshot = write_whole(&*self.vfs, &path, &self.producers.encode()).map_err(|source| StorageError {
             action: "write",

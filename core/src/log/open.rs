@@ -226,6 +226,9 @@ impl Log {
         if !clean {
             recovery::drop_snapshots_after(&*self.vfs, &self.folder, &mut snapshots, self.recovery_point)?;
         }
+        // One before the first batch there is lacks what its producers wrote in between; nothing known is better.
+        let first = bases.first().copied().unwrap_or_default();
+        snapshots.retain(|at| *at >= first);
         let (snapshot_at, producers) = recovery::newest_snapshot(&*self.vfs, &self.folder, &snapshots, trusted_to)?;
         self.producers = producers;
         let from = Trust { to: trusted_to, snapshot_at, bookmark, progress };
@@ -247,8 +250,7 @@ impl Log {
         let closed: Vec<i64> = self.segments.keys().rev().skip(1).copied().collect();
         for base in closed {
             let failed = |StorageError { action, file, source }| OpenError::Io { action, file, source };
-            let file = self.write_aborted(base).map_err(failed)?;
-            self.closed_files.extend(file);
+            self.write_aborted(base).map_err(failed)?;
         }
         let io = |action| io_error(action, &self.folder);
         if self.segments.is_empty() {

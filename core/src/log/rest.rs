@@ -240,7 +240,7 @@ impl Log {
             let file = path.display().to_string();
             move |source| StorageError { action: "write", file, source }
         };
-        self.sync_active_aborted()?;
+        self.write_active_aborted()?;
         let path = self.folder.join(file_name(end, "snapshot"));
         write_whole(&*self.vfs, &path, &self.producers.encode()).map_err(failed(&path))?;
         if let Some(active) = self.segments.values_mut().next_back() {

@@ -50,17 +50,19 @@ impl Log {
                 return Err(storage("sync", self.folder.clone())(source));
             }
         }
+        if !self.segments.contains_key(&base) {
+            self.write_active_aborted()?;
+        }
         let path = self.folder.join(file_name(base, "snapshot"));
         let snapshot = write_whole(&*self.vfs, &path, &self.producers.encode()).map_err(storage("write", path))?;
         if self.segments.contains_key(&base) {
             return Ok(());
         }
-        let aborted = self.write_active_aborted()?;
         let Some(active) = self.segments.values_mut().next_back() else { return Ok(()) };
         let files = active.write_index(&*self.vfs).map_err(storage("write", active.path("index")))?;
         let path = self.folder.join(file_name(base, "log"));
         let segment = Segment::create(&*self.vfs, &self.folder, base).map_err(storage("create", path))?;
-        self.closed_files.extend(files.into_iter().chain(aborted));
+        self.closed_files.extend(files);
         self.closed_files.push(snapshot);
         self.segments.insert(base, segment);
         self.prune_snapshots()

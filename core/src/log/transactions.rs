@@ -7,7 +7,11 @@
 //!
 //! Source: Kafka's `UnifiedLog` (`firstUnstableOffset`, `collectAbortedTransactions`), `LogSegment.collectAbortedTxns`.
 
-use std::{collections::HashMap, io, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    sync::Arc,
+};
 
 use super::{
     AbortedTransaction, ActiveProducer, AppendError, AppendInfo, Log, ProducerError, ReadError, StorageError,
@@ -17,7 +21,7 @@ use super::{
     read::{searched, segment_read_error},
     segment::{Segment, SegmentError, file_name},
     txn_index::{self, AbortedEntry, FileState, TransactionIndex},
-    vfs::{self, VfsFile},
+    vfs,
 };
 use crate::{
     LeaderEpoch,
@@ -104,34 +108,23 @@ impl Log {
         Ok(found)
     }
 
-    /// Has the file of the segment that grows hold all that was aborted in it. Returns the file if it has to be synced
-    /// for that.
-    pub(super) fn write_active_aborted(&mut self) -> Result<Option<Arc<dyn VfsFile>>, StorageError> {
+    /// Has the file of the segment that grows hold all that was aborted in it, durably: a producer snapshot may follow.
+    pub(super) fn write_active_aborted(&mut self) -> Result<(), StorageError> {
         let active = self.segments.keys().next_back().copied();
-        active.map_or(Ok(None), |base| self.write_aborted(base))
+        active.map_or(Ok(()), |base| self.write_aborted(base))
     }
 
     /// The same for any segment.
-    pub(super) fn write_aborted(&mut self, base: i64) -> Result<Option<Arc<dyn VfsFile>>, StorageError> {
+    pub(super) fn write_aborted(&mut self, base: i64) -> Result<(), StorageError> {
         if self.segments.get(&base).is_none_or(|segment| segment.aborted.is_written()) {
-            return Ok(None);
+            return Ok(());
         }
         self.know_aborted(base).map_err(ReadError::into_storage)?;
-        let Some(segment) = self.segments.get_mut(&base) else { return Ok(None) };
+        let Some(segment) = self.segments.get_mut(&base) else { return Ok(()) };
         let path = segment.path("txnindex");
         segment.aborted.write(&*self.vfs, &path).map_err(|source| {
             let file = path.display().to_string();
             StorageError { action: "write", file, source }
-        })
-    }
-
-    /// The same, and durably: a producer snapshot within the segment may follow.
-    pub(super) fn sync_active_aborted(&mut self) -> Result<(), StorageError> {
-        let Some(file) = self.write_active_aborted()? else { return Ok(()) };
-        file.sync_data().map_err(|source| {
-            let file = self.folder.display().to_string();
-            self.offline = Some(format!("a sync of {file} failed: {source}"));
-            StorageError { action: "sync", file, source }
         })
     }
 
@@ -146,7 +139,7 @@ impl Log {
         if let Some(segment) = self.segments.get_mut(&base) {
             segment.aborted = match stored {
                 Some(entries) => segment.aborted.with_file(entries),
-                None => TransactionIndex::Known { entries: rebuilt, file: FileState::Wrong },
+                None => TransactionIndex::Known { entries: rebuilt, file: FileState::Other },
             };
         }
         Ok(())
@@ -203,15 +196,18 @@ impl Log {
             if search.began_before.is_empty() {
                 break;
             }
-            let mut look_back = LookBack { sought: &mut search.began_before, ended: HashMap::new() };
-            self.each_batch(earlier, |header, marker| look_back.visit(header, marker.is_some()))?;
-            let ended = look_back.ended;
-            search.settle(&ended);
+            let mut seen: HashMap<i64, Seen> = HashMap::new();
+            self.each_batch(earlier, |header, marker| {
+                if search.began_before.contains_key(&header.producer_id) {
+                    seen.entry(header.producer_id).or_default().visit(header, marker.is_some());
+                }
+            })?;
+            search.settle(&seen);
             if let Some(open) = self.open_at(earlier)? {
                 search.settle_from(&open);
             }
         }
-        Ok(search.finish())
+        Ok(search.finish(self.producers.open_transactions().next().map(|(first_offset, _)| first_offset)))
     }
 
     /// The transactions that were open at a segment's base, by producer; `None` if no snapshot tells.
@@ -256,7 +252,7 @@ struct Search {
     /// Whether those that were open at the segment's base were known.
     known_before: bool,
     /// Producers of which a marker was seen: what they do later begins in this segment.
-    ended: HashMap<i64, ()>,
+    ended: HashSet<i64>,
     found: Vec<AbortedEntry>,
     /// Aborted transactions that may have begun before this segment, by producer.
     began_before: HashMap<i64, Sought>,
@@ -280,7 +276,7 @@ impl Search {
             return;
         };
         let first_offset = self.open.remove(&id);
-        let may_be_older = !self.known_before && self.ended.insert(id, ()).is_none();
+        let may_be_older = !self.known_before && self.ended.insert(id);
         if marker.commit {
             return;
         }
@@ -296,12 +292,18 @@ impl Search {
         self.found.push(AbortedEntry { transaction, last_stable_offset: last_offset + 1 });
     }
 
-    /// The producers in `ended` had a marker: what they had open at the segment's base began after that.
-    fn settle(&mut self, ended: &HashMap<i64, Option<i64>>) {
-        for (id, first_offset) in ended {
-            let Some(sought) = self.began_before.remove(id) else { continue };
-            if let Some(first_offset) = first_offset.or(sought.first_offset) {
-                self.add(*id, first_offset, sought.marker);
+    /// Takes in what an earlier segment holds of the producers that are sought.
+    fn settle(&mut self, seen: &HashMap<i64, Seen>) {
+        for (id, seen) in seen {
+            let Some(sought) = self.began_before.get_mut(id) else { continue };
+            sought.first_offset = seen.first_offset.or(sought.first_offset);
+            let Sought { first_offset, marker } = *sought;
+            // Nothing that was open later is older than a marker.
+            if seen.ended {
+                self.began_before.remove(id);
+                if let Some(first_offset) = first_offset {
+                    self.add(*id, first_offset, marker);
+                }
             }
         }
     }
@@ -315,13 +317,13 @@ impl Search {
         }
     }
 
-    /// The entries in their order. The last stable offset is known only as far as these entries tell it, which is all
-    /// that searching them needs.
-    fn finish(mut self) -> Vec<AbortedEntry> {
+    /// The entries in their order. Their last stable offsets are lower bounds: what searching needs is that none passes the
+    /// beginning of a transaction aborted later, be it one of these or one that is `still_open`.
+    fn finish(mut self, still_open: Option<i64>) -> Vec<AbortedEntry> {
         // Whatever is sought still began in what is no longer there, or in the first segment.
         self.settle_from(&HashMap::new());
         self.found.sort_unstable_by_key(|entry| entry.transaction.last_offset);
-        let mut earliest = self.open.values().min().copied().unwrap_or(i64::MAX);
+        let mut earliest = still_open.unwrap_or(i64::MAX);
         for entry in self.found.iter_mut().rev() {
             entry.last_stable_offset = entry.last_stable_offset.min(earliest);
             earliest = earliest.min(entry.transaction.first_offset);
@@ -330,31 +332,20 @@ impl Search {
     }
 }
 
-/// The state of a walk through an earlier segment.
-#[derive(Debug)]
-struct LookBack<'s> {
-    sought: &'s mut HashMap<i64, Sought>,
-    /// Producers with a marker in the segment, and the first record of theirs after it.
-    ended: HashMap<i64, Option<i64>>,
+/// What an earlier segment holds of a producer that is sought.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    ended: bool,
+    /// Of what was open at the segment's end.
+    first_offset: Option<i64>,
 }
 
-impl LookBack<'_> {
+impl Seen {
     fn visit(&mut self, header: &BatchHeader, is_marker: bool) {
-        let Some(sought) = self.sought.get_mut(&header.producer_id) else { return };
         if is_marker {
-            self.ended.insert(header.producer_id, None);
+            *self = Self { ended: true, first_offset: None };
         } else if header.attributes.is_transactional() && !header.attributes.is_control() {
-            match self.ended.get_mut(&header.producer_id) {
-                Some(first_offset) => {
-                    first_offset.get_or_insert(header.base_offset);
-                }
-                None => {
-                    let earlier = sought.first_offset.is_none_or(|first| header.base_offset < first);
-                    if earlier {
-                        sought.first_offset = Some(header.base_offset);
-                    }
-                }
-            }
+            self.first_offset.get_or_insert(header.base_offset);
         }
     }
 }

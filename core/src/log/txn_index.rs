@@ -12,14 +12,15 @@
 //! segment is closed and before a producer snapshot within it, an empty one says that nothing was aborted, and a missing
 //! or wrong one is built anew from the batches ([`super::transactions`]).
 //!
-//! Invariant: the file has, durably, all that was aborted before the newest producer snapshot within the segment. What
-//! came after it is found when a start replays the batches behind the snapshot.
+//! Invariant: the file has, durably, all that was aborted before the newest producer snapshot within the segment or at its
+//! end. What came after it is found when a start replays the batches behind the snapshot. Nothing in the file itself
+//! tells whether entries are missing at its end, so it is synced when it is written.
 //!
 //! Source: Kafka's `TransactionIndex`, `AbortedTxn`.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path};
 
-use super::vfs::{self, Vfs, VfsFile};
+use super::vfs::{self, Vfs};
 
 const VERSION: i16 = 0;
 const ENTRY_LEN: usize = 2 + 8 + 8 + 8 + 8;
@@ -56,18 +57,16 @@ pub(super) enum TransactionIndex {
 /// What the file holds of the entries that are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileState {
-    /// Nothing that anyone relies on.
-    Free,
     /// So many of them, the first ones.
     Holds(usize),
-    /// Something else, on which a producer snapshot relies: it has to be replaced at one stroke.
-    Wrong,
+    /// Something else, or there is none.
+    Other,
 }
 
 impl TransactionIndex {
     /// That of a segment in which nothing was aborted yet.
     pub(super) fn none() -> Self {
-        Self::Known { entries: Vec::new(), file: FileState::Free }
+        Self::Known { entries: Vec::new(), file: FileState::Other }
     }
 
     /// That of a segment whose file has all that was aborted before `from`.
@@ -96,7 +95,7 @@ impl TransactionIndex {
         let Self::OnDisk { from, newer } = self else { return self.clone() };
         let in_file = stored.len();
         stored.retain(|entry| entry.transaction.last_offset < *from);
-        let file = if stored.len() == in_file { FileState::Holds(in_file) } else { FileState::Wrong };
+        let file = if stored.len() == in_file { FileState::Holds(in_file) } else { FileState::Other };
         stored.extend_from_slice(newer);
         Self::Known { entries: stored, file }
     }
@@ -115,28 +114,23 @@ impl TransactionIndex {
         }
     }
 
-    /// Writes to the file at `path` what it does not hold yet. Returns the file if anything was written. What a snapshot
-    /// relies on is in it at every moment.
-    pub(super) fn write(&mut self, vfs: &dyn Vfs, path: &Path) -> io::Result<Option<Arc<dyn VfsFile>>> {
-        let Self::Known { entries, file } = self else { return Ok(None) };
-        let held = match *file {
-            FileState::Wrong => {
-                vfs::replace(vfs, path, &encode(entries))?;
-                *file = FileState::Holds(entries.len());
-                return Ok(None);
+    /// Writes to the file at `path` what it does not hold yet, durably: a file that lacks an entry would not show it.
+    pub(super) fn write(&mut self, vfs: &dyn Vfs, path: &Path) -> io::Result<()> {
+        let Self::Known { entries, file } = self else { return Ok(()) };
+        match *file {
+            FileState::Holds(count) if count == entries.len() => return Ok(()),
+            FileState::Holds(count) => {
+                let handle = vfs.open(path)?;
+                let rest = encode(entries.get(count..).unwrap_or_default());
+                handle.write_at((count * ENTRY_LEN) as u64, &rest)?;
+                handle.sync_data()?;
             }
-            FileState::Holds(count) if count == entries.len() => return Ok(None),
-            FileState::Holds(count) => count,
-            FileState::Free => 0,
-        };
-        let handle = vfs.create(path)?;
-        if *file == FileState::Free {
-            handle.truncate(0)?;
+            // Nothing can be lost of an empty file.
+            FileState::Other if entries.is_empty() => vfs.create(path)?.truncate(0)?,
+            FileState::Other => vfs::replace(vfs, path, &encode(entries))?,
         }
-        let rest = encode(entries.get(held..).unwrap_or_default());
-        handle.write_at((held * ENTRY_LEN) as u64, &rest)?;
         *file = FileState::Holds(entries.len());
-        Ok(Some(handle))
+        Ok(())
     }
 }
 
@@ -215,7 +209,7 @@ mod tests {
     fn entries_that_overlap_are_found_and_read_back() {
         // 3 is open while 1 and 2 end.
         let entries = vec![entry(1, 100, 110, 105), entry(2, 111, 120, 105), entry(3, 105, 130, 131)];
-        let index = TransactionIndex::Known { entries: entries.clone(), file: FileState::Free };
+        let index = TransactionIndex::Known { entries: entries.clone(), file: FileState::Other };
         assert_eq!(found(&index, 100, 131), [1, 2, 3]);
         assert_eq!(found(&index, 111, 112), [2, 3]);
         assert_eq!(found(&index, 100, 105), [1], "up to, and not including");

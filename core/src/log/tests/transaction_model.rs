@@ -173,7 +173,10 @@ impl Story {
     fn new() -> Self {
         let vfs = SimulatedVfs::new();
         let log = open(&vfs, small(), 0).expect("opens");
-        Self { vfs, log, events: BTreeMap::new(), start: 0, end: 0, forgetful: false, produced: 0 }
+        let mut story = Self { vfs, log, events: BTreeMap::new(), start: 0, end: 0, forgetful: false, produced: 0 };
+        story.produce(-1, 1, 0, false);
+        story.log.flush().expect("syncs");
+        story
     }
 
     fn produce(&mut self, id: i64, count: usize, padding: usize, transactional: bool) {
@@ -199,6 +202,10 @@ impl Story {
             if refused {
                 return;
             }
+        }
+        if self.forgetful && matches!(appended, Err(AppendError::Producer(ProducerError::OutOfOrderSequence { .. }))) {
+            // All that it knew of the producer is a marker.
+            return;
         }
         let appended = appended.expect("in order");
         assert_eq!(appended.base_offset, self.end);
@@ -249,14 +256,15 @@ impl Story {
             let path = Path::new(FOLDER).join(&name);
             if !lossless(&name) {
                 self.vfs.remove(&path).expect("removes");
-            } else if let (true, Derived::TransactionIndexDamaged { at, bit }) = (name.ends_with(".txnindex"), derived) {
+            } else if let (true, Derived::TransactionIndexDamaged { at, bit }) = (name.ends_with(".txnindex"), derived)
+            {
                 let size = self.vfs.open(&path).and_then(|file| file.len()).expect("a length");
                 if size > 0 {
                     self.vfs.flip_bit(&path, u64::from(at) % size, bit);
                 }
             }
         }
-        self.forgetful |= matches!(derived, Derived::AllGone) && self.start > 0;
+        self.forgetful |= (!clean || matches!(derived, Derived::AllGone)) && self.start > 0;
         let config = transactional(&self.log);
         self.reopen(options(config, point, clean), mark.filter(|_| rests).as_ref());
     }
@@ -266,6 +274,7 @@ impl Story {
         let (durable, mark) = (self.log.recovery_point(), self.log.bookmark());
         let config = transactional(&self.log);
         self.vfs.crash(seed);
+        self.forgetful |= self.start > 0;
         self.start = self.start.min(durable);
         self.reopen(options(config, durable, false), mark.as_ref().filter(|_| seed % 2 == 0));
         self.end = self.log.log_end_offset();
