@@ -184,13 +184,12 @@ fn open(
     };
     let in_memory = directory.is_none();
     let identity = directory.as_ref().map_or(fresh, |directory| directory.identity().clone());
-    let vfs: Arc<dyn Vfs> = if in_memory {
-        Arc::new(SimulatedVfs::in_memory())
-    } else {
-        Arc::new(BoundedVfs::new(Arc::new(OsVfs), segment_files_max()))
-    };
+    let memory: Arc<dyn Vfs> = Arc::new(SimulatedVfs::in_memory());
+    let vfs: Arc<dyn Vfs> =
+        if in_memory { Arc::clone(&memory) } else { Arc::new(BoundedVfs::new(Arc::new(OsVfs), segment_files_max())) };
     let place = Place {
         vfs,
+        memory,
         root: directory.as_ref().map_or("/memory".into(), |directory| directory.path().to_owned()),
         directory_id: identity.directory_id,
         was_clean: directory.as_ref().is_none_or(LogDirectory::was_clean),

@@ -7,10 +7,11 @@ use std::{
 
 use riverrun_core::{
     TopicPartition, Uuid,
+    log::Durability,
     metadata::{
         AlterConfigsError, ClusterView, ConfigAlteration, ConfigResource, CreatePartitions, CreatePartitionsError,
-        CreateTopic, CreateTopicError, Creation, DeleteTopicError, Image, MetadataRecord, PARTITIONS_PER_REQUEST_MAX,
-        Topic,
+        CreateTopic, CreateTopicError, Creation, DeleteTopicError, Image, InvalidConfig, MetadataRecord,
+        PARTITIONS_PER_REQUEST_MAX, Topic,
     },
 };
 
@@ -282,13 +283,37 @@ impl Node {
         self.change_configs(validate_only, |image| image.set_configs(resource, wanted, &self.rules()))
     }
 
+    /// A topic with files cannot become one without, nor the other way round.
+    fn check_durability(&self, image: &Image, records: &[MetadataRecord]) -> Result<(), AlterConfigsError> {
+        let mut after = image.clone();
+        for record in records {
+            // What does not fit is refused when it is applied.
+            let _ = after.replay(record);
+            let MetadataRecord::Config(config) = record else { continue };
+            if config.name != "riverrun.durability" || self.in_memory {
+                continue;
+            }
+            let Some(topic) = image.topic(&config.resource_name) else { continue };
+            let is_memory = |image: &Image| self.topic_config(image, &topic.name).durability == Durability::Memory;
+            if is_memory(image) != is_memory(&after) {
+                let reason = "a topic in memory cannot get files, nor one with files lose them; make a new topic";
+                let (name, reason) = (config.name.clone(), reason.to_owned());
+                return Err(AlterConfigsError::Invalid(InvalidConfig { name, reason }));
+            }
+        }
+        Ok(())
+    }
+
     fn change_configs(
         &self,
         validate_only: bool,
         decide: impl FnOnce(&Image) -> Result<Vec<riverrun_core::metadata::MetadataRecord>, AlterConfigsError>,
     ) -> Result<Committed, ChangeError<AlterConfigsError>> {
-        let decide =
-            |image: &Image| decide(image).map(|records| (if validate_only { Vec::new() } else { records }, ()));
+        let decide = |image: &Image| {
+            let records = decide(image)?;
+            self.check_durability(image, &records)?;
+            Ok((if validate_only { Vec::new() } else { records }, ()))
+        };
         let ((), committed) = self.metadata.change(decide, |_, ()| Ok(()))?;
         if !validate_only {
             self.apply_configs();

@@ -151,6 +151,10 @@ settings! {
         "The data directory, if log.dirs is not set.";
     log_dirs: Vec<String> = Vec::new(), "log.dirs", any, High, ReadOnly,
         "The data directory. Exactly one is supported.";
+    log_flush_interval_messages: i64 = i64::MAX, "log.flush.interval.messages", at_least(1), High, Dynamic,
+        "Records of a partition after which it is synced with riverrun.durability=os; those that wait for acks=all wait for it.";
+    log_flush_interval_ms: Option<i64> = None, "log.flush.interval.ms", at_least(0), High, Dynamic,
+        "Milliseconds after which what was written is synced with riverrun.durability=os, though nobody waits for it.";
     log_index_interval_bytes: i32 = 4_096, "log.index.interval.bytes", at_least(0), Medium, Dynamic,
         "Bytes of log between two entries of the offset index.";
     log_index_size_max_bytes: i32 = 10_485_760, "log.index.size.max.bytes", at_least(4), Medium, Dynamic,

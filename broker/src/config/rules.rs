@@ -14,6 +14,8 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("cleanup.policy", "log.cleanup.policy"),
     ("compression.type", "compression.type"),
     ("file.delete.delay.ms", "log.segment.delete.delay.ms"),
+    ("flush.messages", "log.flush.interval.messages"),
+    ("flush.ms", "log.flush.interval.ms"),
     ("index.interval.bytes", "log.index.interval.bytes"),
     ("max.message.bytes", "message.max.bytes"),
     ("message.timestamp.after.max.ms", "log.message.timestamp.after.max.ms"),
@@ -108,14 +110,7 @@ impl ConfigRules for Rules {
             ConfigResource::Topic(_) => {
                 let mut checked = configs.clone();
                 checked.retain(|name, _| !TOPIC_WITHOUT_EFFECT.contains(&name.as_str()));
-                self.topics.validate(resource, &checked)?;
-                match checked.get("riverrun.durability").map(String::as_str) {
-                    Some("memory") if self.topics.defaults.durability != LogDurability::Memory => Err(InvalidConfig {
-                        name: "riverrun.durability".to_owned(),
-                        reason: "only a broker without a data directory keeps topics in memory".to_owned(),
-                    }),
-                    _ => Ok(()),
-                }
+                self.topics.validate(resource, &checked)
             }
             ConfigResource::Broker(_) | ConfigResource::AllBrokers => {
                 let mut settings = self.settings.clone();

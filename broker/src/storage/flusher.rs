@@ -6,9 +6,10 @@
 //! durable before the topic is.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use riverrun_core::log::StorageError;
@@ -26,6 +27,9 @@ pub(crate) struct Flusher {
 #[derive(Debug, Default)]
 struct Queue {
     partitions: VecDeque<Arc<Partition>>,
+    /// Those to be synced at a time, by it; the number tells those of one time apart.
+    later: BTreeMap<(Instant, u64), Arc<Partition>>,
+    next_later: u64,
     stopped: bool,
 }
 
@@ -56,6 +60,30 @@ impl Flusher {
         }
     }
 
+    /// Has a partition synced after a while.
+    pub(super) fn push_later(&self, partition: Arc<Partition>, wait: Duration) {
+        // A time so far away that the clock cannot tell it never comes.
+        let Some(at) = Instant::now().checked_add(wait) else { return };
+        let mut queue = self.lock();
+        let number = queue.next_later;
+        queue.next_later += 1;
+        let is_next = queue.later.first_key_value().is_none_or(|((next, _), _)| at < *next);
+        queue.later.insert((at, number), partition);
+        drop(queue);
+        if is_next {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Syncs a partition on the calling thread.
+    pub(super) fn sync_now(&self, partition: &Partition) {
+        if self.offline.get().is_none()
+            && let Err(error) = flush(partition)
+        {
+            self.fail(partition, &error);
+        }
+    }
+
     /// Lets the thread end.
     pub(super) fn stop(&self) {
         self.lock().stopped = true;
@@ -65,8 +93,14 @@ impl Flusher {
     fn run(&self) {
         loop {
             let mut queue = self.lock();
+            queue.take_due();
             while queue.partitions.is_empty() && !queue.stopped {
-                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                let next = queue.later.first_key_value().map(|((at, _), _)| *at);
+                queue = match next.map(|at| at.saturating_duration_since(Instant::now())) {
+                    None => self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                    Some(wait) => self.changed.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0,
+                };
+                queue.take_due();
             }
             if queue.partitions.is_empty() {
                 return;
@@ -99,7 +133,18 @@ impl Flusher {
     }
 }
 
+impl Queue {
+    /// Lines up what is to be synced by now.
+    fn take_due(&mut self) {
+        let now = Instant::now();
+        while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= now) {
+            self.partitions.push_back(entry.remove());
+        }
+    }
+}
+
 fn flush(partition: &Partition) -> Result<(), StorageError> {
+    let _one_at_a_time = partition.flush_turn();
     let Some(ticket) = partition.begin_flush()? else { return Ok(()) };
     let result = ticket.run();
     partition.complete_flush(&ticket, result)

@@ -121,8 +121,9 @@ fn check(storage: &Storage) {
 }
 
 /// Has every partition that was written to put down what a start after a crash would have to read it for.
-fn settle(storage: &Storage) {
+pub(super) fn settle(storage: &Storage) {
     for partition in storage.all() {
+        partition.sync_what_waits();
         if let Err(error) = partition.settle() {
             let source = &error.source;
             tracing::warn!(partition = %partition.topic_partition(), %error, %source, "the next start may take longer");

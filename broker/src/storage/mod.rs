@@ -70,6 +70,8 @@ pub(crate) enum StorageOpenError {
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) vfs: Arc<dyn Vfs>,
+    /// Where the topics lie that have no files (`riverrun.durability=memory`).
+    pub(crate) memory: Arc<dyn Vfs>,
     pub(crate) root: PathBuf,
     /// The id of the directory.
     pub(crate) directory_id: Uuid,
@@ -220,6 +222,13 @@ impl Storage {
         }
         for (topic_id, partitions) in removed {
             for partition in partitions {
+                if partition.is_in_memory() {
+                    let folder = self.place.root.join(partition.topic_partition().to_string());
+                    if let Err(error) = self.place.memory.remove_dir_all(&folder) {
+                        tracing::error!(folder = %folder.display(), %error, "cannot let go of a deleted partition");
+                    }
+                    continue;
+                }
                 let folder = self.place.root.join(partition.topic_partition().to_string());
                 // Kafka's form. Renamed at once, so that a topic of the same name can be made anew.
                 let doomed = self.place.root.join(format!("{}.{topic_id}-delete", partition.topic_partition()));
@@ -278,7 +287,7 @@ impl Storage {
         let mut written = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
         let mut starts = BTreeMap::new();
         for partition in self.all() {
-            let start = partition.offsets().log_start;
+            let (_, start, _) = partition.checkpoint();
             if start > 0 {
                 starts.insert(partition.topic_partition().clone(), start);
             }

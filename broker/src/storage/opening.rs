@@ -108,7 +108,8 @@ pub(super) fn open_log(place: &Place, options: LogOptions, hints: OpenHints<'_>)
 
 fn try_open(place: &Place, options: LogOptions, hints: OpenHints<'_>) -> Result<Log, OpenError> {
     let folder = place.root.join(options.topic_partition.to_string());
-    let mut log = Log::open_with(Arc::clone(&place.vfs), &folder, options, hints)?;
+    let vfs = if options.config.durability == Durability::Memory { &place.memory } else { &place.vfs };
+    let mut log = Log::open_with(Arc::clone(vfs), &folder, options, hints)?;
     if log.recovery().bytes_cut > 0 {
         tracing::warn!(
             partition = %log.topic_partition(),

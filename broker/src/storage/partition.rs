@@ -9,9 +9,10 @@ use std::{
     collections::HashMap,
     io,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -134,6 +135,7 @@ pub(crate) struct Partition {
     queued: AtomicBool,
     /// Whether its files cannot be used.
     offline: AtomicBool,
+    flushing: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -151,6 +153,8 @@ struct State {
     unstable_bytes: usize,
     /// Whether the last append failed for the disk, and the log says so.
     append_fails: bool,
+    /// Whether the flusher has been told to sync it later (`flush.ms`).
+    sync_is_due: bool,
     /// Whether reading failed for the disk, and the log says so.
     read_failed: bool,
 }
@@ -172,6 +176,7 @@ impl Partition {
             invisible_bytes: 0,
             unstable_bytes: 0,
             append_fails: false,
+            sync_is_due: false,
             read_failed: false,
             log,
         };
@@ -183,6 +188,7 @@ impl Partition {
             tails,
             queued: AtomicBool::new(false),
             offline: AtomicBool::new(state.log.unreadable_reason().is_some()),
+            flushing: Mutex::default(),
             state: Mutex::new(state),
         }
     }
@@ -252,16 +258,17 @@ impl Partition {
         }
         state.invisible_bytes = state.invisible_bytes.saturating_add(bytes);
         let held = state.log.tail_bytes().saturating_sub(held);
-        match state.log.config().durability {
-            Durability::Fsync => {
-                drop(state);
-                self.queue_flush();
-            }
-            Durability::Os | Durability::Memory => {
-                let end = state.log.log_end_offset();
-                let reached = state.advance(end);
-                drop(state);
-                call(reached, Ok(()));
+        if state.must_sync() {
+            drop(state);
+            self.queue_flush();
+        } else {
+            let end = state.log.log_end_offset();
+            let reached = state.advance(end);
+            let sync_in_ms = state.sync_in_ms();
+            drop(state);
+            call(reached, Ok(()));
+            if let Some(wait) = sync_in_ms {
+                self.flusher.push_later(Arc::clone(self), wait);
             }
         }
         if held > 0 {
@@ -484,7 +491,32 @@ impl Partition {
     /// Where the log is durable to, where it starts, and what else spares the next start a look at it.
     pub(super) fn checkpoint(&self) -> (i64, i64, Option<Bookmark>) {
         let state = self.lock();
+        if state.log.config().durability == Durability::Memory {
+            // Its records will be gone, its offsets must not be given out a second time.
+            return (0, state.log.log_end_offset(), None);
+        }
         (state.log.recovery_point(), state.log.log_start_offset(), state.log.bookmark())
+    }
+
+    /// Held for as long as a flush lasts, by whoever flushes. Taken before the state.
+    pub(super) fn flush_turn(&self) -> MutexGuard<'_, ()> {
+        self.flushing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has what nobody waits for synced (`riverrun.durability=os`), so that a start after a crash need not read it.
+    pub(super) fn sync_what_waits(&self) {
+        let state = self.lock();
+        let behind = state.log.recovery_point() < state.log.log_end_offset();
+        let waits = behind && !state.gone && state.log.config().durability == Durability::Os;
+        drop(state);
+        if waits {
+            self.flusher.sync_now(self);
+        }
+    }
+
+    /// Whether it has no files.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.lock().log.config().durability == Durability::Memory
     }
 
     /// Writes down what the next start would have to read the log for.
@@ -561,6 +593,7 @@ impl Partition {
         // From here on a new append queues the partition again.
         self.queued.store(false, Ordering::Release);
         let mut state = self.lock();
+        state.sync_is_due = false;
         if state.gone {
             return Ok(None);
         }
@@ -616,6 +649,30 @@ impl Partition {
 }
 
 impl State {
+    /// Whether what was appended is visible only once it is synced: always with `fsync`, with `os` as often as
+    /// `flush.messages` says.
+    fn must_sync(&self) -> bool {
+        let config = self.log.config();
+        match config.durability {
+            Durability::Fsync => true,
+            Durability::Os => {
+                self.log.log_end_offset().saturating_sub(self.log.recovery_point()) >= config.flush_messages
+            }
+            Durability::Memory => false,
+        }
+    }
+
+    /// How long what was appended may stay without a sync that nobody waits for, if one has to be ordered for it.
+    fn sync_in_ms(&mut self) -> Option<Duration> {
+        let config = self.log.config();
+        if config.durability != Durability::Os || config.flush_ms == i64::MAX || self.sync_is_due {
+            return None;
+        }
+        let wait = Duration::from_millis(u64::try_from(config.flush_ms).unwrap_or(0));
+        self.sync_is_due = true;
+        Some(wait)
+    }
+
     fn offsets(&self) -> Offsets {
         Offsets {
             log_start: self.log.log_start_offset(),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use riverrun_core::{
     LeaderEpoch, TopicPartition, Uuid,
-    log::{AppendError, Fault, LogConfig, ReadError, SimulatedVfs, Vfs},
+    log::{AppendError, Durability, Fault, LogConfig, ReadError, SimulatedVfs, Vfs},
     record::{BatchBuilder, BatchOptions},
 };
 
@@ -35,8 +35,13 @@ fn reopened(vfs: &SimulatedVfs, id: Uuid, count: i32) -> Arc<Storage> {
 
 fn without_topics(vfs: &SimulatedVfs) -> Arc<Storage> {
     vfs.create_dir_all("/data".as_ref()).unwrap();
-    let place =
-        Place { vfs: Arc::new(vfs.clone()), root: "/data".into(), directory_id: Uuid([1; 16]), was_clean: false };
+    let place = Place {
+        vfs: Arc::new(vfs.clone()),
+        memory: Arc::new(SimulatedVfs::in_memory()),
+        root: "/data".into(),
+        directory_id: Uuid([1; 16]),
+        was_clean: false,
+    };
     let hour = Duration::from_secs(3600);
     Storage::open(place, None, LogConfig::default(), hour, Clock::start()).unwrap()
 }
@@ -165,4 +170,90 @@ async fn a_damaged_partition_is_offline_and_no_other() {
     let storage = reopened(&vfs, TOPIC, 2);
     assert!(storage.offline_partitions(TOPIC).is_empty());
     assert_eq!(partition(&storage, 0).offsets().log_end, 3);
+}
+
+#[tokio::test]
+async fn a_topic_in_memory_has_no_files_and_goes_on_where_it_ended() {
+    let vfs = SimulatedVfs::new();
+    let in_memory = || {
+        let mut logs = logs(TOPIC, 1);
+        logs.config.durability = Durability::Memory;
+        logs
+    };
+    let storage = without_topics(&vfs);
+    storage.make_partitions(&[in_memory()]).unwrap();
+    let first = partition(&storage, 0);
+    for end in 1..=3 {
+        first.produce(batch(), Acks::All).unwrap();
+        assert_eq!(first.offsets().high_watermark, end, "visible at once");
+    }
+    assert!(!vfs.exists("/data/t-0".as_ref()));
+    storage.close().unwrap();
+
+    let storage = without_topics(&vfs);
+    let folders = storage.set_strays_aside(|_| false).unwrap();
+    storage.open_topics(&[in_memory()], &folders);
+    let again = partition(&storage, 0);
+    let offsets = again.offsets();
+    assert_eq!(
+        (offsets.log_start, offsets.log_end),
+        (3, 3),
+        "its records are gone, its offsets are not given out twice"
+    );
+    assert_eq!(again.produce(batch(), Acks::All).unwrap().base_offset, 3);
+    storage.remove_topics(&[TOPIC]);
+    assert!(storage.place.memory.list("/data".as_ref()).unwrap().is_empty(), "its memory is free");
+}
+
+#[tokio::test]
+async fn a_topic_that_trusts_the_system_is_synced_after_so_many_records() {
+    let vfs = SimulatedVfs::new();
+    let storage = without_topics(&vfs);
+    let mut logs = logs(TOPIC, 2);
+    logs.config.durability = Durability::Os;
+    logs.config.flush_messages = 3;
+    storage.make_partitions(std::slice::from_ref(&logs)).unwrap();
+    let first = partition(&storage, 0);
+    for end in 1..=2 {
+        first.produce(batch(), Acks::All).unwrap();
+        assert_eq!(first.offsets().high_watermark, end, "visible at once");
+    }
+    first.produce(batch(), Acks::All).unwrap();
+    first.committed(3).await.unwrap();
+    assert_eq!(first.checkpoint().0, 3, "the third is visible once all are synced");
+    logs.id = Uuid([9; 16]);
+    logs.config.flush_messages = i64::MAX;
+    logs.config.flush_ms = 0;
+    logs.partitions = vec![(TopicPartition::new("u", 0), LeaderEpoch(0))];
+    storage.make_partitions(std::slice::from_ref(&logs)).unwrap();
+    let by_time = storage.partition(logs.id, 0).unwrap();
+    by_time.produce(batch(), Acks::All).unwrap();
+    // What is asked of the flusher later is done later.
+    first.produce(batch(), Acks::All).unwrap();
+    first.produce(batch(), Acks::All).unwrap();
+    first.produce(batch(), Acks::All).unwrap();
+    first.committed(6).await.unwrap();
+    assert_eq!(by_time.checkpoint().0, 1, "synced without anybody waiting for it");
+}
+
+#[tokio::test]
+async fn a_minute_after_a_write_there_is_little_to_read_after_a_crash() {
+    let vfs = SimulatedVfs::new();
+    let storage = without_topics(&vfs);
+    let mut logs = logs(TOPIC, 1);
+    logs.config.durability = Durability::Os;
+    storage.make_partitions(std::slice::from_ref(&logs)).unwrap();
+    let first = partition(&storage, 0);
+    for _ in 0..5 {
+        first.produce(batch(), Acks::All).unwrap();
+    }
+    super::housekeeping::settle(&storage);
+    storage.write_checkpoints().unwrap();
+    let (durable, _, bookmark) = first.checkpoint();
+    assert_eq!(durable, 5);
+    assert!(bookmark.is_some_and(|bookmark| bookmark.at_end));
+    drop((storage, first));
+    vfs.crash(3);
+    let storage = reopened(&vfs, TOPIC, 1);
+    assert_eq!(partition(&storage, 0).offsets().log_end, 5);
 }

@@ -273,9 +273,9 @@ log_config! {
     "delete.retention.ms" delete_retention_ms: i64 = 86_400_000, at_least_zero();
     /// Milliseconds a deleted segment's files stay before they are removed.
     "file.delete.delay.ms" file_delete_delay_ms: i64 = 60_000, at_least_zero();
-    /// Records after which the log is synced regardless of `riverrun.durability`.
+    /// Records after which the log is synced with `riverrun.durability=os`; what comes then is committed by the sync.
     "flush.messages" flush_messages: i64 = i64::MAX, at_least_one();
-    /// Milliseconds after which the log is synced regardless of `riverrun.durability`.
+    /// Milliseconds after which the log is synced with `riverrun.durability=os`, though nobody waits for it.
     "flush.ms" flush_ms: i64 = i64::MAX, at_least_zero();
     /// Bytes of log between two entries of the offset index.
     "index.interval.bytes" index_interval_bytes: i32 = 4096, Valid { check: |v| *v >= 0, expected: "0 or more" };
@@ -303,7 +303,9 @@ log_config! {
     /// Milliseconds after which a segment is deleted; -1 for no limit.
     "retention.ms" retention_ms: i64 = 604_800_000, at_least_minus_one();
     /// When an append counts as done: `fsync` once it is synced (the default: one node has no replica to fall back on),
-    /// `os` once it is in the page cache as with Kafka, `memory` for a topic without files.
+    /// `os` once it is in the page cache as with Kafka, `memory` for a topic without files: its records are gone when the
+    /// broker stops, its offsets go on (after a crash from where they were a minute before). Files cannot become memory
+    /// or memory files: that takes a new topic.
     "riverrun.durability" durability: Durability = Durability::Fsync, any();
     /// Bytes of a segment's file, after which a new segment begins.
     "segment.bytes" segment_bytes: i32 = 1_073_741_824,
