@@ -21,6 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("riverrun-examples", &["riverrun"]),
     ("riverrun-benches", &["riverrun", "riverrun-core", "riverrun-client", "riverrun-broker", "riverrun-streams"]),
     ("riverrun-load", &["riverrun-core"]),
+    ("riverrun-load-librdkafka", &["riverrun-core", "riverrun-load"]),
     ("xtask", &["riverrun-core", "riverrun-broker", "riverrun-load"]),
 ];
 
@@ -74,6 +75,7 @@ fn edges(root: &Path) -> Result<Vec<String>> {
         "examples",
         "benches",
         "benches/load",
+        "benches/librdkafka",
         "xtask",
     ] {
         let path = root.join(folder).join("Cargo.toml");

@@ -2,18 +2,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use riverrun_core::record::Compression;
 
 use crate::{
-    Report, admin,
+    Common, Report, admin,
     connection::connect,
     crowd::{self, Pace},
     disk, fetch, memory,
     meter::{Budget, Meter},
     pipeline,
-    request::{Requests, Shape},
+    request::Requests,
     tail,
 };
 
@@ -50,41 +49,6 @@ enum Workload {
         #[arg(long, default_value_t = 7)]
         gib: usize,
     },
-}
-
-/// What all workloads against a broker share.
-#[derive(Debug, clap::Args)]
-struct Common {
-    /// The broker, host:port
-    #[arg(long)]
-    broker: String,
-    /// Its process id, to read its CPU time
-    #[arg(long)]
-    broker_pid: Option<u32>,
-    /// The topic, which is made first and removed afterwards
-    #[arg(long, default_value = "load")]
-    topic: String,
-    /// Leave the topic there
-    #[arg(long)]
-    keep: bool,
-    /// Bytes of a record's value
-    #[arg(long, default_value_t = 100)]
-    record_bytes: usize,
-    /// Compression of the batches: none, lz4, snappy, gzip, zstd
-    #[arg(long, default_value = "none")]
-    compression: Compression,
-    /// MB that are warm-up
-    #[arg(long, default_value_t = 200)]
-    warm_up_mb: u64,
-    /// Seconds that are warm-up, if they are over first
-    #[arg(long, default_value_t = 2.0)]
-    warm_up_seconds: f64,
-    /// MB that are measured
-    #[arg(long, default_value_t = 700)]
-    mb: u64,
-    /// Seconds that are measured, if they are over first
-    #[arg(long, default_value_t = 5.0)]
-    seconds: f64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -127,39 +91,6 @@ struct Fetch {
 struct Tail {
     #[command(flatten)]
     common: Common,
-}
-
-impl Common {
-    fn meter(&self) -> Result<Meter> {
-        let budget = |mb: u64, seconds: f64| -> Result<Budget> {
-            let duration = Duration::try_from_secs_f64(seconds).with_context(|| format!("{seconds} seconds"))?;
-            Ok(Budget { bytes: mb * 1_000_000, duration })
-        };
-        let measured = budget(self.mb, self.seconds)?;
-        Ok(Meter::new(budget(self.warm_up_mb, self.warm_up_seconds)?, measured, self.broker_pid))
-    }
-
-    fn shape(&self, partitions: i32, batch_records: u64, acks: &str) -> Result<Shape> {
-        let acks = match acks {
-            "1" => 1,
-            "all" | "-1" => -1,
-            other => bail!("acks is 1 or all, not {other}"),
-        };
-        let (topic, record_bytes, compression) = (self.topic.clone(), self.record_bytes, self.compression);
-        Ok(Shape { topic, partitions, record_bytes, batch_records, acks, compression })
-    }
-
-    /// Makes the topic, runs `workload`, removes the topic.
-    fn with_topic(&self, partitions: i32, workload: impl FnOnce() -> Result<Report>) -> Result<Report> {
-        // A batch of one large record may pass the default limit of 1 MiB.
-        let configs = [("max.message.bytes", "10485880")];
-        admin::create_topic(&self.broker, &self.topic, partitions, &configs)?;
-        let report = workload();
-        if !self.keep {
-            admin::delete_topic(&self.broker, &self.topic)?;
-        }
-        report
-    }
 }
 
 /// Runs one workload.
@@ -209,16 +140,23 @@ fn produce(args: &Produce) -> Result<Report> {
 
 fn read(args: &Fetch) -> Result<Report> {
     let common = &args.common;
-    let batch_records = (FILL_BATCH_BYTES / common.record_bytes.max(1)).max(1) as u64;
-    let requests = Requests::encode(&common.shape(1, batch_records, "1")?)?;
     common.with_topic(1, || {
-        let fill = Budget { bytes: args.fill_mb * 1_000_000, duration: Duration::MAX };
-        let nothing = Budget { bytes: 0, duration: Duration::ZERO };
-        let mut stream = connect(&common.broker)?;
-        pipeline::run(&stream, &requests, 5, &mut Meter::new(nothing, fill, None))?;
+        fill(common, 1, args.fill_mb)?;
         let end = admin::end_offsets(&common.broker, &common.topic, 1)?.first().copied().unwrap_or_default();
         let mut meter = common.meter()?;
-        fetch::run(&mut stream, &common.topic, args.max_bytes, end, &mut meter)?;
+        fetch::run(&mut connect(&common.broker)?, &common.topic, args.max_bytes, end, &mut meter)?;
         meter.report()
     })
+}
+
+/// Writes about `mb` MB of records, in batches of 100 KB, to the partitions in turns: what is to be read.
+///
+/// # Errors
+/// If the broker refuses.
+pub fn fill(common: &Common, partitions: i32, mb: u64) -> Result<()> {
+    let batch_records = (FILL_BATCH_BYTES / common.record_bytes.max(1)).max(1) as u64;
+    let requests = Requests::encode(&common.shape(partitions, batch_records, "1")?)?;
+    let all = Budget { bytes: mb * 1_000_000, duration: Duration::MAX };
+    let nothing = Budget { bytes: 0, duration: Duration::ZERO };
+    pipeline::run(&connect(&common.broker)?, &requests, 5, &mut Meter::new(nothing, all, None))
 }

@@ -6,13 +6,14 @@
 //! - [`fetch`], [`tail`]: reading a log that is there, and waiting for what comes next.
 //! - [`meter`], [`histogram`], [`process`]: the measured window, its latencies, the broker's CPU time and memory.
 //! - [`connection`], [`admin`], [`request`], [`payload`]: what they are built from.
-//! - [`cli`]: one subcommand per workload, each of which prints one JSON line, a [`Report`].
+//! - [`cli`]: one subcommand per workload, each of which ends in a [`Report`].
 //!
 //! What it is not: a client. It follows no leader, retries nothing, and an error code ends the run, because a run with
 //! errors in it measures something else.
 
 pub mod admin;
 pub mod cli;
+pub mod common;
 pub mod connection;
 pub mod crowd;
 pub mod disk;
@@ -27,4 +28,5 @@ pub mod report;
 pub mod request;
 pub mod tail;
 
+pub use common::Common;
 pub use report::{Latency, Report};

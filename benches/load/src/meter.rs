@@ -74,10 +74,18 @@ impl Meter {
         if self.phase != Phase::WarmUp && began >= self.began && self.ended.is_none_or(|end| began < end) {
             self.latencies.record(u64::try_from((now - began).as_nanos()).unwrap_or(u64::MAX));
         }
+        self.requests += u64::from(self.phase != Phase::Done);
+        self.count(now, records, bytes)
+    }
+
+    /// By `now` so many more records have been acknowledged or read; for clients that do not tell requests apart.
+    ///
+    /// # Errors
+    /// If the broker's process is gone.
+    pub fn count(&mut self, now: Instant, records: u64, bytes: u64) -> Result<()> {
         if self.phase == Phase::Done {
             return Ok(());
         }
-        self.requests += 1;
         self.records += records;
         self.bytes += bytes;
         self.tick(now)
