@@ -16,7 +16,7 @@ use crate::{
     groups::{CoordinatorError, Groups, Shard},
     listener::OpenConnections,
     metadata::{ChangeError, MetadataStore},
-    security::ListenerSecurity,
+    security::{Authorizer, ListenerSecurity},
     storage::{Committed, Storage},
 };
 
@@ -37,6 +37,8 @@ pub(crate) struct Node {
     pub(crate) connections: OpenConnections,
     /// What clients are told of each listener.
     pub(crate) endpoints: Vec<Endpoint>,
+    /// Who may do what.
+    pub(crate) authorizer: Arc<Authorizer>,
     /// What each listener asks of its connections; in the order of [`Self::endpoints`].
     pub(crate) listeners: Vec<Arc<ListenerSecurity>>,
     /// Producer ids that are given out but not taken, and until when their block waits to be durable.

@@ -28,7 +28,7 @@ use crate::{
     listener::{self, OpenConnections},
     metadata::MetadataStore,
     node::Node,
-    security::ListenerSecurity,
+    security::{Authorizer, ListenerSecurity},
     storage::{Place, Storage, StorageOpenError},
 };
 
@@ -39,12 +39,14 @@ pub(crate) async fn start(builder: BrokerBuilder) -> Result<Broker, StartError> 
     let names: Vec<_> = listeners.iter().map(|endpoint| endpoint.name.clone()).collect();
     let security = names.iter().map(|name| ListenerSecurity::new(&builder.settings, name));
     let security = security.collect::<Result<Vec<_>, _>>()?;
+    let authorizer = Authorizer::new(builder.settings.config())?;
     let listeners = bind(&builder, &listeners).await?;
     let config = builder.settings.config().clone();
     let endpoints = advertised(&config, &names, &listeners)?;
     let addresses = listeners.iter().map(|(_, address)| *address).collect();
     let runtime = tokio::runtime::Handle::current();
-    let opening = tokio::task::spawn_blocking(move || open(&builder, &place, Told { endpoints, security }, runtime));
+    let opening =
+        tokio::task::spawn_blocking(move || open(&builder, &place, Told { endpoints, security, authorizer }, runtime));
     let node = match opening.await {
         Ok(node) => Arc::new(node?),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
@@ -161,6 +163,7 @@ fn as_bound(name: &str, bound: SocketAddr) -> Endpoint {
 struct Told {
     endpoints: Vec<Endpoint>,
     security: Vec<Arc<ListenerSecurity>>,
+    authorizer: Arc<Authorizer>,
 }
 
 /// Opens the data directory and all that is in it. Blocks on the disk.
@@ -214,6 +217,7 @@ fn open(
         connections: OpenConnections::default(),
         endpoints: told.endpoints,
         listeners: told.security,
+        authorizer: told.authorizer,
         producer_ids: Mutex::default(),
         log_defaults: RwLock::new(Arc::new(log_defaults)),
         stopping: CancellationToken::new(),

@@ -1,8 +1,10 @@
 //! One file per Kafka API: each translates a request into calls of the domain, and what comes of it into a response.
 //! No rule of the domain lives here. [`SERVED`] is the list of what this broker serves, and all that it advertises.
 
+mod acls;
 mod alter_configs;
 pub(crate) mod api_versions;
+mod client_quotas;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -32,6 +34,7 @@ mod offset_for_leader_epoch;
 mod produce;
 mod sasl;
 mod sync_group;
+mod user_scram_credentials;
 mod write_txn_markers;
 
 use std::sync::Arc;
@@ -49,6 +52,10 @@ use crate::{
     groups::CoordinatorError,
     metadata::ChangeError,
     node::Node,
+    security::{
+        Permissions,
+        guard::{self, Decision},
+    },
     storage::{Partition, PartitionReadError, ProduceError},
     topics::TopicError,
 };
@@ -76,6 +83,9 @@ pub(crate) const SERVED: &[ApiKey] = &[
     ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
     ApiKey::WriteTxnMarkers,
+    ApiKey::DescribeAcls,
+    ApiKey::CreateAcls,
+    ApiKey::DeleteAcls,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
     ApiKey::DescribeLogDirs,
@@ -84,6 +94,10 @@ pub(crate) const SERVED: &[ApiKey] = &[
     ApiKey::DeleteGroups,
     ApiKey::IncrementalAlterConfigs,
     ApiKey::OffsetDelete,
+    ApiKey::DescribeClientQuotas,
+    ApiKey::AlterClientQuotas,
+    ApiKey::DescribeUserScramCredentials,
+    ApiKey::AlterUserScramCredentials,
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
     ApiKey::ListConfigResources,
@@ -95,8 +109,26 @@ pub(crate) fn is_served(key: ApiKey) -> bool {
     SERVED.contains(&key)
 }
 
-/// Begins a request. Whatever it changes has happened when this returns.
+/// Begins a request, as far as its client may. Whatever it changes has happened when this returns.
 pub(crate) fn handle(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Reply {
+    if !node.authorizer.is_enabled() && !guard::wants_operations(&body) {
+        return dispatch(node, context, body);
+    }
+    let permissions = Permissions::new(&node.authorizer, node.image(), context);
+    let auto_create = node.start_config.auto_create_topics_enable;
+    match guard::decide(permissions, context.api_version, auto_create, body) {
+        Decision::Pass(body) => dispatch(node, context, body),
+        Decision::Amend(body, amend) => guard::amended(dispatch(node, context, body), amend),
+        Decision::Answer(answer) => Reply::Now(answer),
+        Decision::PassAndClose(body) => {
+            dispatch(node, context, body);
+            Reply::Close
+        }
+        Decision::Close => Reply::Close,
+    }
+}
+
+fn dispatch(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Reply {
     match body {
         RequestBody::Produce(request) => produce::handle(node, context, request),
         RequestBody::Fetch(request) => fetch::handle(node, context, request),
@@ -131,6 +163,15 @@ pub(crate) fn handle(node: &Arc<Node>, context: &RequestContext, body: RequestBo
         RequestBody::DescribeCluster(request) => Reply::now(describe_cluster::handle(node, context, &request)),
         RequestBody::ListConfigResources(request) => Reply::now(list_config_resources::handle(node, context, &request)),
         RequestBody::DescribeTopicPartitions(request) => Reply::now(describe_topic_partitions::handle(node, request)),
+        RequestBody::DescribeAcls(request) => Reply::now(acls::describe(node, request)),
+        RequestBody::CreateAcls(request) => acls::create(node, request),
+        RequestBody::DeleteAcls(request) => acls::delete(node, request),
+        RequestBody::DescribeClientQuotas(request) => Reply::now(client_quotas::describe(node, &request)),
+        RequestBody::AlterClientQuotas(request) => client_quotas::alter(node, request),
+        RequestBody::DescribeUserScramCredentials(request) => {
+            Reply::now(user_scram_credentials::describe(node, request))
+        }
+        RequestBody::AlterUserScramCredentials(request) => user_scram_credentials::alter(node, request),
         // Not advertised; both transports refuse it before it comes here.
         other => {
             tracing::warn!(api_key = other.api_key().name(), "request for an API that is not served");

@@ -7,11 +7,15 @@
 //! | `certificate_name` | the name in a client's certificate, as Java writes it |
 //! | `session` | the authentication of one connection, as a state machine |
 //! | `sasl`, `oauth` | mechanisms, and whom they know |
+//! | `authorizer` | what a principal may do, by the access rules |
+//! | `guard` | what each API asks of the access rules, apart from its handler |
 //! | `principal` | principals, and the rules that turn certificate names into them |
 //!
 //! Nothing here reads a socket: the listener does, and asks.
 
+mod authorizer;
 mod certificate_name;
+pub(crate) mod guard;
 mod listener;
 mod oauth;
 mod pem;
@@ -22,6 +26,7 @@ mod session;
 mod session_tests;
 mod tls;
 
+pub(crate) use authorizer::{Authorizer, Permissions};
 pub(crate) use listener::ListenerSecurity;
 pub use principal::Principal;
 pub(crate) use session::{BareStep, Session, SessionTime, Step};

@@ -297,3 +297,102 @@ impl AclSet {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{AclOperation::*, *};
+
+    fn acl(pattern_type: PatternType, name: &str, operation: AclOperation, permission: Permission) -> Acl {
+        Acl {
+            resource_type: ResourceType::Topic,
+            pattern_type,
+            resource_name: name.to_owned(),
+            principal: "User:alice".to_owned(),
+            host: "*".to_owned(),
+            operation,
+            permission,
+        }
+    }
+
+    fn set(acls: &[Acl]) -> AclSet {
+        let mut set = AclSet::default();
+        for (index, acl) in acls.iter().enumerate() {
+            set.insert(Uuid([u8::try_from(index).unwrap(); 16]), acl.clone());
+        }
+        set
+    }
+
+    fn ask(set: &AclSet, principal: &str, host: &str, operation: AclOperation, name: &str) -> Verdict {
+        set.verdict(&Asked { principal, host }, operation, ResourceType::Topic, name)
+    }
+
+    #[test]
+    fn deny_beats_allow_whatever_the_pattern() {
+        use PatternType::{Literal, Prefixed};
+        use Permission::{Allow, Deny};
+        for allow in
+            [acl(Literal, "logs-a", Read, Allow), acl(Prefixed, "logs", All, Allow), acl(Literal, "*", Read, Allow)]
+        {
+            let alice = |set: &AclSet| ask(set, "User:alice", "h", Read, "logs-a");
+            assert_eq!(alice(&set(std::slice::from_ref(&allow))), Verdict::Allowed);
+            for deny in
+                [acl(Literal, "logs-a", Read, Deny), acl(Prefixed, "l", Read, Deny), acl(Literal, "*", All, Deny)]
+            {
+                assert_eq!(alice(&set(&[allow.clone(), deny])), Verdict::Denied);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_implied() {
+        let allowed = |granted, asked| {
+            let set = set(&[acl(PatternType::Literal, "t", granted, Permission::Allow)]);
+            ask(&set, "User:alice", "h", asked, "t") == Verdict::Allowed
+        };
+        for granted in [Read, Write, Delete, Alter, Describe, All] {
+            assert!(allowed(granted, Describe), "{granted:?}");
+        }
+        assert!(!allowed(Create, Describe) && !allowed(AlterConfigs, Describe) && !allowed(Describe, Read));
+        assert!(allowed(AlterConfigs, DescribeConfigs) && !allowed(DescribeConfigs, AlterConfigs));
+        let denied = set(&[
+            acl(PatternType::Literal, "t", Read, Permission::Deny),
+            acl(PatternType::Literal, "t", Describe, Permission::Allow),
+        ]);
+        assert_eq!(ask(&denied, "User:alice", "h", Describe, "t"), Verdict::Allowed, "a denial implies nothing");
+    }
+
+    #[test]
+    fn principals_hosts_and_names_are_matched() {
+        let mut rule = acl(PatternType::Literal, "t", Read, Permission::Allow);
+        rule.host = "10.0.0.1".to_owned();
+        let one = set(&[rule.clone()]);
+        assert_eq!(ask(&one, "User:alice", "10.0.0.1", Read, "t"), Verdict::Allowed);
+        assert_eq!(ask(&one, "User:alice", "10.0.0.2", Read, "t"), Verdict::Denied);
+        assert_eq!(ask(&one, "User:bob", "10.0.0.1", Read, "t"), Verdict::Denied);
+        assert_eq!(ask(&one, "User:alice", "10.0.0.1", Read, "t2"), Verdict::NoRule);
+        rule.principal = "User:*".to_owned();
+        assert_eq!(ask(&set(&[rule]), "User:bob", "10.0.0.1", Read, "t"), Verdict::Allowed);
+    }
+
+    #[test]
+    fn removed_rules_are_gone() {
+        let mut rules = set(&[acl(PatternType::Prefixed, "t", Read, Permission::Allow)]);
+        assert!(rules.remove(Uuid([0; 16])) && !rules.remove(Uuid([0; 16])));
+        assert_eq!(ask(&rules, "User:alice", "h", Read, "t"), Verdict::NoRule);
+    }
+
+    #[test]
+    fn some_resource_of_a_type() {
+        use PatternType::{Literal, Prefixed};
+        use Permission::{Allow, Deny};
+        let some = |acls: &[Acl]| {
+            set(acls).allows_some(&Asked { principal: "User:alice", host: "h" }, Write, ResourceType::Topic)
+        };
+        assert!(!some(&[]) && !some(&[acl(Literal, "t", Read, Allow)]));
+        assert!(some(&[acl(Literal, "t", Write, Allow)]));
+        assert!(!some(&[acl(Literal, "t", Write, Allow), acl(Literal, "*", Write, Deny)]));
+        assert!(!some(&[acl(Literal, "tab", Write, Allow), acl(Prefixed, "ta", Write, Deny)]));
+        assert!(some(&[acl(Prefixed, "ta", Write, Allow), acl(Literal, "tab", Write, Deny)]));
+        assert!(some(&[acl(Literal, "*", Write, Allow), acl(Prefixed, "ta", Write, Deny)]));
+    }
+}
