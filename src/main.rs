@@ -30,6 +30,8 @@ enum Command {
     Consume(commands::consume::Args),
     /// List, describe and delete consumer groups
     Group(commands::group::Args),
+    /// Add, remove and list SCRAM users
+    User(commands::user::Args),
     /// Run connectors from TOML or properties files
     Connect(commands::connect::Args),
 }
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
             Command::Produce(args) => commands::produce::run(args).await,
             Command::Consume(args) => commands::consume::run(args).await,
             Command::Group(args) => commands::group::run(args).await,
+            Command::User(args) => commands::user::run(args).await,
             Command::Connect(args) => commands::connect::run(args).await,
         }
     });

@@ -15,6 +15,7 @@ pub(crate) mod demo;
 pub(crate) mod group;
 pub(crate) mod produce;
 pub(crate) mod topic;
+pub(crate) mod user;
 
 /// Where the cluster is.
 #[derive(clap::Args, Debug)]

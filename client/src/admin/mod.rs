@@ -11,6 +11,7 @@ mod route;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod users;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -23,6 +24,7 @@ pub use configs::{AlterConfig, ConfigEntry, ConfigResource, ConfigSource, Config
 pub use groups::{GroupDescription, GroupFilter, GroupListing, GroupMemberDescription};
 pub use offsets::OffsetSpec;
 pub use topics::{CreatedTopic, NewTopic, PartitionDescription, TopicDescription, TopicListing};
+pub use users::{ScramChange, ScramCredentials};
 
 use crate::{
     Client, ClientError,
