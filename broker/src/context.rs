@@ -18,6 +18,8 @@ pub struct RequestContext {
     pub principal: Principal,
     /// Which listener the connection came in by; `None` in process. Clients are told the addresses of their listener.
     pub listener: Option<usize>,
+    /// Whether records may be sent from their files.
+    pub(crate) takes_files: bool,
 }
 
 impl RequestContext {
@@ -30,6 +32,7 @@ impl RequestContext {
             connection_id,
             principal: Principal::anonymous(),
             listener: None,
+            takes_files: false,
         }
     }
 }

@@ -10,6 +10,7 @@ use riverrun_core::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    api::FetchSessions,
     clock::Clock,
     config::{BrokerConfig, Rules, Settings, topic_config},
     endpoint::Endpoint,
@@ -35,6 +36,7 @@ pub(crate) struct Node {
     pub(crate) metadata: MetadataStore,
     pub(crate) groups: Arc<Groups>,
     pub(crate) connections: OpenConnections,
+    pub(crate) fetch_sessions: FetchSessions,
     /// What clients are told of each listener.
     pub(crate) endpoints: Vec<Endpoint>,
     /// Who may do what.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use futures::future::BoxFuture;
-use riverrun_core::protocol::ResponseBody;
+use riverrun_core::{log::FileSpan, protocol::ResponseBody};
 
 /// The outcome of [`Broker::handle`](crate::Broker::handle).
 ///
@@ -16,6 +16,12 @@ pub enum Reply {
     Now(ResponseBody),
     /// The answer comes when the event it waits for has come, or its time is up.
     Later(BoxFuture<'static, ResponseBody>),
+    /// An answer whose records are still in their files; only for connections that can send those.
+    #[doc(hidden)]
+    Stored(Box<Stored>),
+    /// The same, when what it waits for has come.
+    #[doc(hidden)]
+    StoredLater(BoxFuture<'static, Stored>),
     /// The request wants no answer (acks=0).
     Never,
     /// The request wants no answer and has failed: the only way to say so is to close the connection.
@@ -32,12 +38,40 @@ impl Reply {
     pub(crate) fn later<R: Into<ResponseBody>>(response: impl Future<Output = R> + Send + 'static) -> Self {
         Self::Later(Box::pin(async move { response.await.into() }))
     }
+
+    /// A fetch's answer that a future gives.
+    pub(crate) fn stored_later(response: impl Future<Output = Stored> + Send + 'static) -> Self {
+        Self::StoredLater(Box::pin(response))
+    }
+}
+
+/// An answer some of whose byte fields are in files.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Stored {
+    pub(crate) body: ResponseBody,
+    /// For each byte field of the body in its order: where its content is, if not in the body.
+    pub(crate) files: Vec<Option<FileSpan>>,
+}
+
+impl Stored {
+    fn has_files(&self) -> bool {
+        self.files.iter().any(Option::is_some)
+    }
+}
+
+impl From<Stored> for Reply {
+    fn from(stored: Stored) -> Self {
+        if stored.has_files() { Self::Stored(Box::new(stored)) } else { Self::Now(stored.body) }
+    }
 }
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Now(response) => f.debug_tuple("Now").field(response).finish(),
+            Self::Stored(stored) => f.debug_tuple("Stored").field(stored).finish(),
+            Self::StoredLater(_) => f.write_str("StoredLater"),
             Self::Later(_) => f.write_str("Later"),
             Self::Never => f.write_str("Never"),
             Self::Close => f.write_str("Close"),

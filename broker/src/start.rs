@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Broker, StartError,
-    api::METADATA_VERSION,
+    api::{FetchSessions, METADATA_VERSION},
     broker::Inner,
     builder::{BrokerBuilder, DataPlace},
     clock::Clock,
@@ -31,6 +31,9 @@ use crate::{
     security::{Authorizer, ListenerSecurity},
     storage::{Place, Storage, StorageOpenError},
 };
+
+/// How long a fetch session is safe from others that want its slot, as in Kafka.
+const FETCH_SESSION_EVICTION_MS: i64 = 120_000;
 
 /// Starts a broker.
 pub(crate) async fn start(builder: BrokerBuilder) -> Result<Broker, StartError> {
@@ -204,6 +207,8 @@ fn open(
     let storage = Storage::open(place, directory, log_defaults.clone(), Duration::from_millis(check_ms), clock)?;
     let metadata = MetadataStore::load(Arc::clone(storage.metadata()));
     let metadata = metadata.map_err(|error| StartError::Metadata { problem: error.to_string() })?;
+    let slots = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);
+    let fetch_sessions = FetchSessions::new(slots, FETCH_SESSION_EVICTION_MS);
     let node = Node {
         id,
         cluster_id,
@@ -215,6 +220,7 @@ fn open(
         storage,
         metadata,
         connections: OpenConnections::default(),
+        fetch_sessions,
         endpoints: told.endpoints,
         listeners: told.security,
         authorizer: told.authorizer,

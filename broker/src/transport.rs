@@ -77,6 +77,8 @@ impl Connection for InProcessConnection {
         let context = RequestContext::in_process(self.id, version, None);
         match api::handle(node, &context, request) {
             Reply::Now(response) => ready(Ok(Some(response))).boxed(),
+            Reply::Stored(stored) => ready(Ok(Some(stored.body))).boxed(),
+            Reply::StoredLater(stored) => async move { Ok(Some(stored.await.body)) }.boxed(),
             Reply::Later(response) => async move { Ok(Some(response.await)) }.boxed(),
             Reply::Never => ready(Ok(None)).boxed(),
             Reply::Close => ready(Err(CallError::Closed { source: None })).boxed(),

@@ -40,6 +40,7 @@ mod write_txn_markers;
 use std::sync::Arc;
 
 pub(crate) use api_versions::METADATA_VERSION;
+pub(crate) use fetch::Sessions as FetchSessions;
 
 use riverrun_core::{
     log::{AppendError, ProducerError, ReadError},

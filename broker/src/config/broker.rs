@@ -191,6 +191,8 @@ settings! {
         "Open connections from one IP address, above which new ones are closed at once.";
     max_connections_per_ip_overrides: Vec<String> = Vec::new(), "max.connections.per.ip.overrides", any, Medium, ReadOnly,
         "Exceptions to max.connections.per.ip: address:count.";
+    max_incremental_fetch_session_cache_slots: i32 = 1000, "max.incremental.fetch.session.cache.slots", at_least(0), Medium, ReadOnly,
+        "Fetch sessions that are remembered; clients beyond that name all their partitions in every request.";
     max_request_partition_size_limit: i32 = 2_000, "max.request.partition.size.limit", at_least(1), Medium, ReadOnly,
         "Partitions in one answer to DescribeTopicPartitions.";
     message_max_bytes: i32 = 1_048_588, "message.max.bytes", at_least(0), High, Dynamic,

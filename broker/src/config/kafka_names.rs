@@ -116,7 +116,6 @@ pub(crate) const WITHOUT_EFFECT: &[&str] = &[
     "log.preallocate",
     "log.roll.jitter.hours",
     "log.roll.jitter.ms",
-    "max.incremental.fetch.session.cache.slots",
     "metadata.log.dir",
     "metadata.log.max.record.bytes.between.snapshots",
     "metadata.log.max.snapshot.interval.ms",

@@ -9,30 +9,44 @@
 //! answers is not served further, and holds the memory of one response. Everything that is wrong with a connection
 //! ends that connection, with one log line.
 
-use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use futures::future::BoxFuture;
+use riverrun_core::log::FileSpan;
 use riverrun_core::protocol::{
     ApiKey, DecodeLimits, DecodeRequestError, EncodeError, RequestBody, RequestHeader, ResponseBody, decode_request,
-    encode_response,
+    encode_response, encode_response_apart,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{io::AsyncReadExt, time::Instant};
 
 use super::{
     Unsent,
     frame_buffer::{FrameBuffer, FrameTooLarge},
     out_buffer::OutBuffer,
+    sendfile,
     stream::Stream,
 };
 use crate::{
     Reply, RequestContext, api,
     node::Node,
+    reply::Stored,
     security::{BareStep, Session, SessionTime, Step},
 };
 
 /// Encoded responses that are gathered before they are written, as long as more are ready.
 const GATHER_BYTES: usize = 1 << 20;
+/// When a timer that is not to fire is set to.
+const FOREVER: Duration = Duration::from_secs(86_400 * 365);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -84,11 +98,13 @@ struct Pending {
 enum Answer {
     Ready(Ready),
     Waiting(BoxFuture<'static, ResponseBody>),
+    WaitingStored(BoxFuture<'static, Stored>),
 }
 
-/// A response, and how many record bytes it holds.
+/// A response, and how many record bytes it holds in memory.
 struct Ready {
     body: ResponseBody,
+    files: Vec<Option<FileSpan>>,
     record_bytes: usize,
 }
 
@@ -101,7 +117,28 @@ impl From<ResponseBody> for Ready {
             }
             _ => 0,
         };
-        Self { body, record_bytes }
+        Self { body, files: Vec::new(), record_bytes }
+    }
+}
+
+impl From<Stored> for Ready {
+    fn from(Stored { body, files }: Stored) -> Self {
+        let has_files = files.iter().any(Option::is_some);
+        Self { files: if has_files { files } else { Vec::new() }, ..Self::from(body) }
+    }
+}
+
+impl Answer {
+    /// Waits for the answer; at once if it is there.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<usize> {
+        let ready = match self {
+            Self::Ready(_) => return Poll::Ready(0),
+            Self::Waiting(response) => Ready::from(ready!(response.as_mut().poll(context))),
+            Self::WaitingStored(response) => Ready::from(ready!(response.as_mut().poll(context))),
+        };
+        let record_bytes = ready.record_bytes;
+        *self = Self::Ready(ready);
+        Poll::Ready(record_bytes)
     }
 }
 
@@ -118,7 +155,8 @@ struct Queue {
 struct Connection {
     node: Arc<Node>,
     origin: Origin,
-    client_host: String,
+    /// What is the same for all its requests, and what was with the last one.
+    context: RequestContext,
     session: Session,
     /// Why the connection is to be closed once its answers are written.
     closing: Option<Ended>,
@@ -158,7 +196,15 @@ impl Connection {
             unsent: Unsent::new(Arc::clone(&node)),
             node,
             origin,
-            client_host: format!("/{}", origin.peer.ip()),
+            context: RequestContext {
+                api_version: 0,
+                client_id: None,
+                client_host: format!("/{}", origin.peer.ip()),
+                connection_id: origin.connection_id,
+                principal: session.principal().clone(),
+                listener: Some(origin.listener),
+                takes_files: false,
+            },
             input: FrameBuffer::new(session.receive_max().map_or(limit, |max| max.min(limit))),
             session,
             closing: None,
@@ -170,6 +216,11 @@ impl Connection {
     async fn run(&mut self, mut stream: Stream) -> Result<(), Ended> {
         let idle = u64::try_from(self.node.start_config.connections_max_idle_ms).map(Duration::from_millis).ok();
         let node = Arc::clone(&self.node);
+        self.context.takes_files = sendfile::is_possible(&stream);
+        // Both are made once and not with every request; the timer is looked at when it fires.
+        let mut stopped = pin!(node.stopping.cancelled());
+        let mut idle_timer = pin!(tokio::time::sleep(idle.unwrap_or(FOREVER)));
+        let mut last_request = Instant::now();
         let mut authenticated_by = self.authentication_deadline();
         let mut was_open = self.session.is_open();
         loop {
@@ -179,8 +230,8 @@ impl Connection {
                 (was_open, authenticated_by) = (!was_open, self.authentication_deadline());
             }
             self.encode_ready()?;
-            self.unsent.set(self.output.remaining() + self.queue.record_bytes);
-            if self.output.has_remaining() {
+            self.unsent.set(self.output.memory_bytes() + self.queue.record_bytes);
+            if !self.output.is_empty() {
                 write(&mut stream, &mut self.output, idle).await?;
                 continue;
             }
@@ -195,19 +246,26 @@ impl Connection {
             let reads = self.may_read() && !node.stopping.is_cancelled();
             let waits_for_client = self.queue.pending.is_empty();
             tokio::select! {
+                biased;
                 read = stream.read_buf(self.input.space()), if reads => {
                     if read? == 0 {
                         // What was handled has happened, but there is nobody left to answer.
                         return Err(if self.input.is_mid_frame() { Ended::MidFrame } else { Ended::ByClient });
                     }
+                    last_request = Instant::now();
                 }
-                () = self.queue.front_ready(), if !waits_for_client => {}
-                () = node.stopping.cancelled(), if !node.stopping.is_cancelled() => {}
+                () = self.queue.front_ready(), if !waits_for_client => last_request = Instant::now(),
+                () = &mut stopped, if !node.stopping.is_cancelled() => {}
                 () = tokio::time::sleep_until(authenticated_by), if !self.session.is_open() => {
                     return Err(Ended::AuthenticationTimeout);
                 }
-                () = sleep(idle), if waits_for_client => {
-                    return Err(Ended::Idle(idle.unwrap_or_default()));
+                () = &mut idle_timer, if idle.is_some() => {
+                    let idle = idle.unwrap_or(FOREVER);
+                    let until = last_request + idle;
+                    if waits_for_client && until <= Instant::now() {
+                        return Err(Ended::Idle(idle));
+                    }
+                    idle_timer.as_mut().reset(if waits_for_client { until } else { Instant::now() + idle });
                 }
             }
         }
@@ -314,14 +372,13 @@ impl Connection {
             return Err(Ended::NotServed { api_key: header.api_key, version: header.api_version });
         }
         let Some(body) = self.authenticate(&header, body, frame.len()) else { return Ok(()) };
-        let context = RequestContext {
-            api_version: header.api_version,
-            client_id: header.client_id.clone(),
-            client_host: self.client_host.clone(),
-            connection_id: self.origin.connection_id,
-            principal: self.session.principal().clone(),
-            listener: Some(self.origin.listener),
-        };
+        self.context.api_version = header.api_version;
+        if self.context.client_id != header.client_id {
+            self.context.client_id.clone_from(&header.client_id);
+        }
+        if self.context.principal != *self.session.principal() {
+            self.context.principal.clone_from(self.session.principal());
+        }
         let span = tracing::trace_span!(
             "request",
             api_key = header.api_key.name(),
@@ -329,10 +386,12 @@ impl Connection {
             correlation_id = header.correlation_id,
             client_id = header.client_id.as_deref(),
         );
-        let reply = span.in_scope(|| api::handle(&self.node, &context, body));
+        let reply = span.in_scope(|| api::handle(&self.node, &self.context, body));
         match reply {
             Reply::Now(response) => self.queue.push(header, frame.len(), Answer::Ready(response.into())),
             Reply::Later(response) => self.queue.push(header, frame.len(), Answer::Waiting(response)),
+            Reply::Stored(stored) => self.queue.push(header, frame.len(), Answer::Ready((*stored).into())),
+            Reply::StoredLater(response) => self.queue.push(header, frame.len(), Answer::WaitingStored(response)),
             Reply::Never => {}
             Reply::Close => return Err(Ended::FailedUnanswered(header.api_key)),
         }
@@ -342,14 +401,16 @@ impl Connection {
     /// Encodes the answers at the front of the queue that are there, up to a good write's worth.
     fn encode_ready(&mut self) -> Result<(), Ended> {
         while self.output.remaining() < GATHER_BYTES {
-            let Some((header, body)) = self.queue.pop_ready() else { break };
-            let RequestHeader { api_key, api_version, correlation_id, .. } = header;
-            let frame = encode_response(&body, api_version, correlation_id).map_err(|source| Ended::Encode {
-                api_key,
-                version: api_version,
-                source,
-            })?;
-            self.output.push(frame);
+            let Some((header, Ready { body, files, .. })) = self.queue.pop_ready() else { break };
+            let RequestHeader { api_key, api_version: version, correlation_id, .. } = header;
+            let failed = |source| Ended::Encode { api_key, version, source };
+            if files.is_empty() {
+                self.output.push(encode_response(&body, version, correlation_id).map_err(failed)?);
+                continue;
+            }
+            let apart = files.iter().map(|file| file.as_ref().map_or(0, FileSpan::size_in_bytes)).collect();
+            let parts = encode_response_apart(&body, version, correlation_id, apart).map_err(failed)?;
+            self.output.push_apart(parts, &files);
         }
         Ok(())
     }
@@ -365,15 +426,15 @@ impl Queue {
     }
 
     /// Takes the answer at the front, if it is there.
-    fn pop_ready(&mut self) -> Option<(RequestHeader, ResponseBody)> {
+    fn pop_ready(&mut self) -> Option<(RequestHeader, Ready)> {
         let Pending { header, frame_bytes, response } = self.pending.pop_front()?;
         match response {
-            Answer::Ready(Ready { body, record_bytes }) => {
+            Answer::Ready(ready) => {
                 self.request_bytes -= frame_bytes;
-                self.record_bytes -= record_bytes;
-                Some((header, body))
+                self.record_bytes -= ready.record_bytes;
+                Some((header, ready))
             }
-            waiting @ Answer::Waiting(_) => {
+            waiting @ (Answer::Waiting(_) | Answer::WaitingStored(_)) => {
                 self.pending.push_front(Pending { header, frame_bytes, response: waiting });
                 None
             }
@@ -385,47 +446,30 @@ impl Queue {
     async fn front_ready(&mut self) {
         let mut answers = self.pending.iter_mut().map(|pending| &mut pending.response);
         let Some(front) = answers.next() else { return };
-        if let Answer::Waiting(response) = front {
-            let ready = Ready::from(response.await);
-            self.record_bytes += ready.record_bytes;
-            *front = Answer::Ready(ready);
-        }
+        self.record_bytes += poll_fn(|context| front.poll(context)).await;
         for answer in answers {
-            let Answer::Waiting(response) = answer else { continue };
             if self.record_bytes >= GATHER_BYTES {
                 break;
             }
-            let Some(response) = futures::FutureExt::now_or_never(response) else { break };
-            let ready = Ready::from(response);
-            self.record_bytes += ready.record_bytes;
-            *answer = Answer::Ready(ready);
+            let polled = poll_fn(|context| Poll::Ready(answer.poll(context))).await;
+            let Poll::Ready(record_bytes) = polled else { break };
+            self.record_bytes += record_bytes;
         }
-    }
-}
-
-/// Waits for the idle time; for ever if there is none.
-async fn sleep(idle: Option<Duration>) {
-    match idle {
-        Some(idle) => tokio::time::sleep(idle).await,
-        None => std::future::pending().await,
     }
 }
 
 /// Writes everything. A client that takes nothing for the idle time is given up.
 async fn write(stream: &mut Stream, output: &mut OutBuffer, idle: Option<Duration>) -> Result<(), Ended> {
-    while output.has_remaining() {
+    while !output.is_empty() {
         let written = match idle {
-            Some(idle) => tokio::time::timeout(idle, stream.write_buf(output)).await.map_err(|_| Ended::Stuck(idle))?,
-            None => stream.write_buf(output).await,
+            Some(idle) => {
+                tokio::time::timeout(idle, output.write_some(stream)).await.map_err(|_| Ended::Stuck(idle))?
+            }
+            None => output.write_some(stream).await,
         };
         if written? == 0 {
             return Err(io::Error::from(io::ErrorKind::WriteZero).into());
         }
-    }
-    // TLS may hold back what it has encrypted.
-    match idle {
-        Some(idle) => tokio::time::timeout(idle, stream.flush()).await.map_err(|_| Ended::Stuck(idle))??,
-        None => stream.flush().await?,
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod connection;
 mod frame_buffer;
 mod out_buffer;
+mod sendfile;
 mod stream;
 
 use std::{

@@ -35,9 +35,11 @@ use flusher::Flusher;
 use housekeeping::Housekeeping;
 pub(crate) use opening::TopicLogs;
 use opening::{OPENING_THREADS, StartPoints};
-pub(crate) use partition::{Acks, Partition, PartitionReadError, ProduceError, ReadIsolation};
+pub(crate) use partition::{
+    Acks, Fetch, Offsets, Partition, PartitionReadError, ProduceError, ReadIsolation, concatenated,
+};
 use tails::Tails;
-pub(crate) use waiters::{Committed, FetchWaiter, LogOffline, OnCommitted};
+pub(crate) use waiters::{Committed, FetchWaiter, LogOffline, OnCommitted, Watch};
 
 /// The topic of the metadata log; never served.
 pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";

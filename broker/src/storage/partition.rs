@@ -6,7 +6,6 @@
 //! Lock order: a partition's state, then the flusher's queue. Callbacks run without either.
 
 use std::{
-    collections::HashMap,
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -27,7 +26,7 @@ use riverrun_core::{
 use super::{
     flusher::Flusher,
     tails::Tails,
-    waiters::{self, CommitWaiters, Committed, FetchWaiter, LogOffline, OnCommitted, Watch},
+    waiters::{self, CommitWaiters, Committed, FetchWaiter, Interest, LogOffline, OnCommitted, Watch},
 };
 use crate::clock::Clock;
 
@@ -145,8 +144,7 @@ struct State {
     /// Deleted, or closed for good.
     gone: bool,
     commits: CommitWaiters,
-    fetches: HashMap<u64, Arc<FetchWaiter>>,
-    next_fetch: u64,
+    fetches: Vec<Arc<Interest>>,
     /// Bytes appended and not visible yet.
     invisible_bytes: usize,
     /// Bytes that are visible, but not to readers of committed records.
@@ -171,8 +169,7 @@ impl Partition {
         let state = State {
             gone: false,
             commits: CommitWaiters::default(),
-            fetches: HashMap::new(),
-            next_fetch: 0,
+            fetches: Vec::new(),
             invisible_bytes: 0,
             unstable_bytes: 0,
             append_fails: false,
@@ -342,11 +339,7 @@ impl Partition {
         let Fetched { records, offsets } = fetched;
         let records = match records {
             Fetch::Memory(batches) => concatenated(batches),
-            Fetch::File(span) => match span.read() {
-                Ok(Some(records)) => records,
-                // Whatever is wrong with it, the log says what.
-                Ok(None) | Err(_) => return self.read_slowly(offset, max_bytes, at_least_one, isolation),
-            },
+            Fetch::File(span) => self.load(&span, offset, max_bytes, at_least_one, isolation)?,
         };
         Ok(ReadInfo {
             records,
@@ -354,6 +347,22 @@ impl Partition {
             high_watermark: offsets.high_watermark,
             last_stable_offset: offsets.last_stable,
         })
+    }
+
+    /// Reads what [`Self::fetch`] has found with the same arguments.
+    pub(crate) fn load(
+        &self,
+        span: &FileSpan,
+        offset: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+        isolation: ReadIsolation,
+    ) -> Result<Bytes, PartitionReadError> {
+        match span.read() {
+            Ok(Some(records)) => Ok(records),
+            // Whatever is wrong with it, the log says what.
+            Ok(None) | Err(_) => self.read_slowly(offset, max_bytes, at_least_one, isolation).map(|read| read.records),
+        }
     }
 
     /// Finds what [`Self::read`] would return, without reading it: more than `worth_bytes` of it stay in the file.
@@ -465,7 +474,9 @@ impl Partition {
             return Err(PartitionReadError::Gone);
         }
         let offset = offset.unwrap_or_else(|| state.log.high_watermark());
-        Ok(state.log.delete_records(offset)?)
+        let start = state.log.delete_records(offset)?;
+        state.fetches.iter().for_each(|interest| interest.changed());
+        Ok(start)
     }
 
     /// The idempotent and transactional producers it remembers; `None` if it is gone.
@@ -558,7 +569,11 @@ impl Partition {
             return Ok(0);
         }
         state.log.expire_producers(producers_since_ms);
-        state.log.delete_segments(now_ms)
+        let removed = state.log.delete_segments(now_ms)?;
+        if removed > 0 {
+            state.fetches.iter().for_each(|interest| interest.changed());
+        }
+        Ok(removed)
     }
 
     /// Takes part in nothing any more: whoever waits is told so.
@@ -566,7 +581,7 @@ impl Partition {
         let mut state = self.lock();
         state.gone = true;
         let waiting = state.commits.take_all();
-        state.wake_fetches(0);
+        state.fetches.iter().for_each(|interest| interest.wake());
         drop(state);
         call(waiting, Err(LogOffline));
     }
@@ -625,17 +640,18 @@ impl Partition {
         call(waiting, Err(LogOffline));
     }
 
-    /// Has a fetch told of what becomes readable.
-    pub(crate) fn watch(self: &Arc<Self>, waiter: &Arc<FetchWaiter>) -> Watch {
-        let mut state = self.lock();
-        let id = state.next_fetch;
-        state.next_fetch += 1;
-        state.fetches.insert(id, Arc::clone(waiter));
-        Watch { partition: Arc::clone(self), id }
+    /// Has a fetcher told of what becomes readable. It knows the partition by `token`.
+    pub(crate) fn watch(self: &Arc<Self>, waiter: &Arc<FetchWaiter>, token: u64) -> Watch {
+        let interest = Arc::new(Interest::new(waiter, token));
+        self.lock().fetches.push(Arc::clone(&interest));
+        Watch { partition: Arc::clone(self), interest }
     }
 
-    pub(super) fn unwatch(&self, id: u64) {
-        self.lock().fetches.remove(&id);
+    pub(super) fn unwatch(&self, interest: &Arc<Interest>) {
+        let mut state = self.lock();
+        if let Some(place) = state.fetches.iter().position(|other| Arc::ptr_eq(other, interest)) {
+            state.fetches.swap_remove(place);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -706,9 +722,7 @@ impl State {
     }
 
     fn wake_fetches(&self, bytes: usize) {
-        for waiter in self.fetches.values() {
-            waiter.add(bytes);
-        }
+        self.fetches.iter().for_each(|interest| interest.grown(bytes));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Who waits for a partition's high watermark: appends for their offset to be committed, fetches for anything new.
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use futures::future::BoxFuture;
@@ -63,41 +63,117 @@ pub(super) fn callback() -> (OnCommitted, Committed) {
     (then, Box::pin(async move { receiver.await.unwrap_or(Err(LogOffline)) }))
 }
 
-/// A fetch that waits for more bytes in any of its partitions.
-#[derive(Debug, Default)]
+/// Who fetches from several partitions, for one request or for a session of them: told what became readable, and where.
+#[derive(Debug)]
 pub(crate) struct FetchWaiter {
-    /// Bytes that became readable since the last look.
+    /// Bytes that became readable since the last [`Self::begin`].
     grown: AtomicUsize,
+    /// How many are waited for; more than there can be while nobody waits.
+    needed: AtomicUsize,
+    /// Tokens of the partitions to which something happened, each once until its [`Watch::rearm`].
+    changed: Mutex<Vec<u64>>,
     notify: Notify,
 }
 
-impl FetchWaiter {
-    /// Bytes became readable; 0 wakes the fetch whatever it waits for.
-    pub(super) fn add(&self, bytes: usize) {
-        let bytes = if bytes == 0 { usize::MAX / 2 } else { bytes };
-        let _ = self.grown.fetch_update(Ordering::AcqRel, Ordering::Acquire, |grown| Some(grown.saturating_add(bytes)));
-        self.notify.notify_one();
-    }
-
-    /// Waits until `needed` bytes have become readable, counted from the last time this returned.
-    pub(crate) async fn grown(&self, needed: usize) {
-        while self.grown.load(Ordering::Acquire) < needed.max(1) {
-            self.notify.notified().await;
-        }
-        self.grown.store(0, Ordering::Release);
+impl Default for FetchWaiter {
+    fn default() -> Self {
+        let (grown, needed) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+        Self { grown, needed, changed: Mutex::default(), notify: Notify::new() }
     }
 }
 
-/// A fetch's place among the watchers of a partition; left when dropped.
+impl FetchWaiter {
+    /// Counts from here on: to be called before looking at the partitions.
+    pub(crate) fn begin(&self) {
+        self.grown.store(0, Ordering::Release);
+    }
+
+    /// Waits until `needed` bytes have become readable since [`Self::begin`], or something else calls for another look.
+    pub(crate) async fn grown(&self, needed: usize) {
+        let needed = needed.clamp(1, WAKE);
+        self.needed.store(needed, Ordering::SeqCst);
+        while self.grown.load(Ordering::SeqCst) < needed {
+            self.notify.notified().await;
+        }
+        self.needed.store(usize::MAX, Ordering::SeqCst);
+    }
+
+    /// Takes the tokens of the partitions to which something happened.
+    pub(crate) fn take_changed(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn add(&self, bytes: usize) {
+        let before = self.grown.fetch_add(bytes, Ordering::SeqCst);
+        // Whoever crosses the line wakes the fetch; those after need not.
+        let needed = self.needed.load(Ordering::SeqCst);
+        if before.saturating_add(bytes) >= needed {
+            self.notify.notify_one();
+        }
+    }
+}
+
+/// As many bytes as anybody waits for. Far from the end of the counter, so that more can come on top.
+const WAKE: usize = usize::MAX / 2;
+
+/// One fetcher's interest in one partition, as the partition holds it.
+#[derive(Debug)]
+pub(super) struct Interest {
+    waiter: Arc<FetchWaiter>,
+    token: AtomicU64,
+    /// Whether the waiter has the token already.
+    told: AtomicBool,
+}
+
+impl Interest {
+    pub(super) fn new(waiter: &Arc<FetchWaiter>, token: u64) -> Self {
+        Self { waiter: Arc::clone(waiter), token: AtomicU64::new(token), told: AtomicBool::new(false) }
+    }
+
+    /// Bytes became readable.
+    pub(super) fn grown(&self, bytes: usize) {
+        self.changed();
+        self.waiter.add(bytes);
+    }
+
+    /// Something happened that the fetcher is to see, but need not be woken for.
+    pub(super) fn changed(&self) {
+        if !self.told.swap(true, Ordering::SeqCst) {
+            let mut changed = self.waiter.changed.lock().unwrap_or_else(PoisonError::into_inner);
+            changed.push(self.token.load(Ordering::SeqCst));
+        }
+    }
+
+    /// Something happened that every fetcher is to see at once.
+    pub(super) fn wake(&self) {
+        self.changed();
+        self.waiter.grown.store(WAKE, Ordering::SeqCst);
+        self.waiter.notify.notify_one();
+    }
+}
+
+/// A fetcher's place among the watchers of a partition; left when dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(super) partition: Arc<Partition>,
-    pub(super) id: u64,
+    pub(super) interest: Arc<Interest>,
+}
+
+impl Watch {
+    /// To be called before the partition is looked at: what happens from then on is told again.
+    pub(crate) fn rearm(&self) {
+        self.interest.told.store(false, Ordering::SeqCst);
+    }
+
+    /// Gives the partition another token.
+    pub(crate) fn set_token(&self, token: u64) {
+        self.interest.token.store(token, Ordering::SeqCst);
+    }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.partition.unwatch(self.id);
+        self.partition.unwatch(&self.interest);
     }
 }
 
@@ -121,13 +197,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_fetch_wakes_when_enough_has_come() {
-        let waiter = FetchWaiter::default();
-        waiter.add(10);
+        let waiter = Arc::new(FetchWaiter::default());
+        let interest = Interest::new(&waiter, 7);
+        waiter.begin();
+        interest.grown(10);
         assert!(futures::FutureExt::now_or_never(waiter.grown(11)).is_none());
-        waiter.add(1);
+        interest.grown(1);
         waiter.grown(11).await;
+        assert_eq!(waiter.take_changed(), [7], "told once");
+        waiter.begin();
+        interest.changed();
         assert!(futures::FutureExt::now_or_never(waiter.grown(1)).is_none());
-        waiter.add(0);
+        assert!(waiter.take_changed().is_empty(), "nobody has looked since");
+        interest.wake();
         waiter.grown(1_000_000).await;
     }
 }

@@ -22,7 +22,7 @@ use super::{
     error::{DecodeError, EncodeError},
     error_code::ErrorCode,
     reader::{DecodeLimits, Reader},
-    writer::{Frame, Writer},
+    writer::{Frame, FramePart, Writer},
 };
 
 /// The header of a request whose API and version are known.
@@ -185,11 +185,36 @@ fn refuses_version(frame: &Bytes, limits: &DecodeLimits) -> bool {
 /// If the version cannot carry the message.
 pub fn encode_response(body: &ResponseBody, api_version: i16, correlation_id: i32) -> Result<Frame, EncodeError> {
     let mut writer = Writer::new();
+    write_response(&mut writer, body, api_version, correlation_id)?;
+    writer.finish_frame().map_err(|error| error.at("ResponseHeader", "frame length"))
+}
+
+/// Writes a response frame without the content of some of its byte fields, which the sender has elsewhere: `apart` has
+/// the length of each byte field of the body in its order, or 0 for one that is written as it stands in the body.
+///
+/// # Errors
+/// If the version cannot carry the message.
+pub fn encode_response_apart(
+    body: &ResponseBody,
+    api_version: i16,
+    correlation_id: i32,
+    apart: Vec<usize>,
+) -> Result<Vec<FramePart>, EncodeError> {
+    let mut writer = Writer::with_apart(apart);
+    write_response(&mut writer, body, api_version, correlation_id)?;
+    writer.finish_frame_apart().map_err(|error| error.at("ResponseHeader", "frame length"))
+}
+
+fn write_response(
+    writer: &mut Writer,
+    body: &ResponseBody,
+    api_version: i16,
+    correlation_id: i32,
+) -> Result<(), EncodeError> {
     writer.begin_frame();
     writer.i32(correlation_id);
     if is_flexible(body.api_key(), api_version) && body.api_key() != ApiKey::ApiVersions {
         writer.uvarint(0);
     }
-    body.encode(&mut writer, api_version)?;
-    writer.finish_frame().map_err(|error| error.at("ResponseHeader", "frame length"))
+    body.encode(writer, api_version)
 }

@@ -43,8 +43,9 @@ pub use embedded::{
 pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
 pub use error_code::ErrorCode;
 pub use frame::{
-    DecodeRequestError, RequestHeader, correlation_id, decode_request, decode_response, encode_request, encode_response,
+    DecodeRequestError, RequestHeader, correlation_id, decode_request, decode_response, encode_request,
+    encode_response, encode_response_apart,
 };
 pub use message::{FieldInfo, Message, RootMessage, Versions};
 pub use reader::{DecodeLimits, Reader};
-pub use writer::{Frame, SHARED_BYTES_MIN, Writer};
+pub use writer::{Frame, FramePart, SHARED_BYTES_MIN, Writer};

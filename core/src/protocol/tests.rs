@@ -105,3 +105,34 @@ fn bytes_behind_a_request_are_ignored() {
     let (_, decoded) = decode_request(&frame.into(), &DecodeLimits::default()).unwrap();
     assert_eq!(decoded, body);
 }
+
+#[test]
+fn content_that_lies_elsewhere_is_announced_and_left_out() {
+    use super::messages::{
+        FetchResponse,
+        fetch::{FetchableTopicResponse, PartitionData},
+    };
+    let long = Bytes::from(vec![7; 5000]);
+    let data = |records: &Bytes| PartitionData { records: Some(records.clone()), ..Default::default() };
+    let response = |first: &Bytes| {
+        let partitions = vec![data(first), data(&long), data(&Bytes::new()), data(first)];
+        let topic = FetchableTopicResponse { topic: "t".to_owned(), partitions, ..Default::default() };
+        ResponseBody::from(FetchResponse { responses: vec![topic], ..Default::default() })
+    };
+    for version in [4, 11, 12, 17] {
+        let whole = encode_response(&response(&long), version, 9).unwrap().to_bytes();
+        let apart = vec![long.len(), 0, 0, long.len()];
+        let parts = encode_response_apart(&response(&Bytes::new()), version, 9, apart).unwrap();
+        let put_together: Vec<u8> = parts
+            .iter()
+            .flat_map(|part| match part {
+                FramePart::Bytes(bytes) => bytes.to_vec(),
+                FramePart::Apart(field) => {
+                    assert!([0, 3].contains(field));
+                    long.to_vec()
+                }
+            })
+            .collect();
+        assert_eq!(put_together, whole, "version {version}");
+    }
+}

@@ -54,6 +54,15 @@ impl Frame {
     }
 }
 
+/// A stretch of an encoded frame, one of [`super::encode_response_apart`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FramePart {
+    /// Encoded bytes.
+    Bytes(Bytes),
+    /// The content of the byte field of this number, which its sender has elsewhere.
+    Apart(usize),
+}
+
 /// Collects the encoded form of one message.
 #[derive(Debug, Default)]
 pub struct Writer {
@@ -63,12 +72,21 @@ pub struct Writer {
     shared_size: usize,
     buffer: BytesMut,
     flexible: bool,
+    /// For each byte field in its order, how many bytes of content are to be announced but not written; 0 for those that
+    /// are written.
+    apart: Vec<usize>,
+    byte_field_count: usize,
 }
 
 impl Writer {
     /// An empty writer.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A writer that announces the content of some byte fields, and leaves it out.
+    pub(crate) fn with_apart(apart: Vec<usize>) -> Self {
+        Self { apart, ..Self::default() }
     }
 
     /// Whether the message at hand is in its flexible form (compact lengths, tagged fields).
@@ -80,7 +98,7 @@ impl Writer {
         self.flexible = flexible;
     }
 
-    /// How many bytes have been written.
+    /// How many bytes have been written, or announced.
     pub fn size_in_bytes(&self) -> usize {
         self.first.as_ref().map_or(0, BytesMut::len) + self.shared_size + self.buffer.len()
     }
@@ -101,6 +119,18 @@ impl Writer {
             *place = prefix.to_be_bytes();
         }
         Ok(Frame { segments: self.into_segments(), size })
+    }
+
+    /// The same for a writer that leaves content out.
+    pub(crate) fn finish_frame_apart(mut self) -> Result<Vec<FramePart>> {
+        let apart = std::mem::take(&mut self.apart);
+        let mut left_out = apart.into_iter().enumerate().filter(|(_, length)| *length > 0);
+        let frame = self.finish_frame()?;
+        let part = |segment: Bytes| match segment.is_empty().then(|| left_out.next()).flatten() {
+            Some((field, _)) => FramePart::Apart(field),
+            None => FramePart::Bytes(segment),
+        };
+        Ok(frame.segments.into_iter().map(part).collect())
     }
 
     /// What was written, as segments.
@@ -218,6 +248,15 @@ impl Writer {
     }
 
     pub(crate) fn bytes(&mut self, value: Option<&Bytes>) -> Result<()> {
+        let apart = self.apart.get(self.byte_field_count).copied().unwrap_or_default();
+        self.byte_field_count += 1;
+        if apart > 0 {
+            self.count(Some(apart))?;
+            // An empty segment marks the place; there is no other way to make one.
+            self.push_segment(Bytes::new());
+            self.shared_size += apart;
+            return Ok(());
+        }
         self.count(value.map(Bytes::len))?;
         match value {
             Some(value) if value.len() >= SHARED_BYTES_MIN => self.push_segment(value.clone()),
