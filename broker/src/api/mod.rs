@@ -34,6 +34,8 @@ mod offset_for_leader_epoch;
 mod produce;
 mod sasl;
 mod sync_group;
+#[cfg(test)]
+mod transaction_tests;
 mod user_scram_credentials;
 mod write_txn_markers;
 

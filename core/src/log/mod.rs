@@ -19,8 +19,8 @@
 //! argument, the disk through [`Vfs`]. Durable write is two steps with two names: [`Log::append`] puts a batch into the
 //! page cache, a [`FlushTicket`] makes it durable, from any thread, without the log being held.
 //!
-//! Invariants (the numbers are those the tests name): log start ≤ high watermark ≤ log end (L6); opening yields a
-//! batch-aligned prefix of what was written that contains all that was synced, and opening again changes nothing (L7);
+//! Invariants (the numbers are those the tests name): log start ≤ last stable offset ≤ high watermark ≤ log end (L6);
+//! opening yields a batch-aligned prefix of what was written that contains all that was synced, and opening again changes nothing (L7);
 //! indexes and snapshots can be deleted without changing an answer (L8); a damaged batch is a torn tail or an error,
 //! never silently the end of the log (L9).
 //!

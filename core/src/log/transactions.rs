@@ -10,7 +10,6 @@
 use std::{
     collections::{HashMap, HashSet},
     io,
-    sync::Arc,
 };
 
 use super::{

@@ -276,7 +276,7 @@ impl Story {
         self.vfs.crash(seed);
         self.forgetful |= self.start > 0;
         self.start = self.start.min(durable);
-        self.reopen(options(config, durable, false), mark.as_ref().filter(|_| seed % 2 == 0));
+        self.reopen(options(config, durable, false), mark.as_ref().filter(|_| seed.is_multiple_of(2)));
         self.end = self.log.log_end_offset();
         assert!(self.end >= durable, "{durable} was durable, the log ends at {}", self.end);
         self.start = self.log.log_start_offset();
