@@ -7,8 +7,9 @@ use riverrun_core::{log::FileSpan, protocol::ResponseBody};
 
 /// The outcome of [`Broker::handle`](crate::Broker::handle).
 ///
-/// Whatever the request changes has happened when `handle` returns, in the order of the calls. [`Reply::Later`] only
-/// waits: for durability, for records to arrive, for a group to assemble. So replies may be awaited one after the other
+/// Whatever the request changes has happened when `handle` returns, in the order of the calls, but for topics that are
+/// made or deleted: that takes the disk its time, and is done once the reply has come. [`Reply::Later`] only waits: for
+/// durability, for records to arrive, for a group to assemble. So replies may be awaited one after the other
 /// while their requests proceed together, and dropping one abandons the answer only.
 #[non_exhaustive]
 pub enum Reply {

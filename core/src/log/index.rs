@@ -78,6 +78,11 @@ impl SegmentIndex {
         self.offset_bytes().max(self.time_bytes())
     }
 
+    /// Bytes of memory both take.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.offsets.capacity() * size_of::<(u32, u32)>() + self.times.capacity() * size_of::<(i64, u32)>()
+    }
+
     /// Bytes of the `.index` file.
     pub(super) fn offset_bytes(&self) -> usize {
         self.offsets.len() * OFFSET_ENTRY_LEN

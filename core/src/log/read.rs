@@ -14,6 +14,9 @@ use crate::{
     record::{DecompressLimits, RecordBatch},
 };
 
+/// Memory the indexes of a log may take, that of the segment that grows and of one more apart.
+const INDEX_MEMORY: usize = if cfg!(test) { 1 << 10 } else { 16 << 20 };
+
 /// What a read found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadInfo {
@@ -79,7 +82,23 @@ impl Log {
                 break;
             }
         }
+        self.bound_indexes(offset);
         Ok(info)
+    }
+
+    /// Lets go of indexes of closed segments if all of this log's take too much memory: first those that were not used
+    /// lately, never those of the segment with `offset`, nor of the one that grows.
+    pub(super) fn bound_indexes(&mut self, offset: i64) {
+        let in_use = self.segments.range(..=offset).next_back().map(|(base, _)| *base);
+        let active = self.segments.keys().next_back().copied();
+        for unused in [true, false] {
+            let memory: usize = self.segments.values().map(Segment::index_memory).sum();
+            if memory <= INDEX_MEMORY {
+                return;
+            }
+            let closed = self.segments.iter_mut().filter(|(base, _)| Some(**base) != active && Some(**base) != in_use);
+            closed.for_each(|(_, segment)| segment.forget_index(unused));
+        }
     }
 
     /// The first record with a timestamp of `timestamp` or later, below the high watermark.
@@ -88,32 +107,44 @@ impl Log {
     /// [`ReadError`].
     pub fn offset_for_time(&mut self, timestamp: i64) -> Result<Option<OffsetTime>, ReadError> {
         self.wake_to_read()?;
-        let (start, end) = (self.log_start_offset, self.high_watermark);
-        for segment in self.segments.values_mut().filter(|segment| segment.next_offset > start) {
-            let path = segment.path("log");
-            let placed =
-                searched(&*self.vfs, segment, &self.config, |segment| segment.find_time(&*self.vfs, timestamp))?;
-            let Some(placed) = placed else { continue };
-            let mut position = placed.position;
-            // The batch that reaches the time may do so only in records before the start of the log.
-            while position < segment.size {
-                let one = Span { position, max_bytes: 0, up_to: i64::MAX, at_least_one: true, gaps_allowed: true };
-                let bytes = segment.read(&*self.vfs, one);
-                let bytes = bytes.map_err(|error| segment_read_error(&path, error))?;
-                if bytes.is_empty() {
-                    break;
-                }
-                let length = bytes.len() as u64;
-                let corrupt = |source| ReadError::Corrupt { file: path.display().to_string(), position, source };
-                let batch = RecordBatch::parse(bytes).map_err(corrupt)?;
-                if batch.header().max_timestamp >= timestamp
-                    && let Some((offset, found)) = first_at(&batch, timestamp, start).map_err(corrupt)?
-                {
-                    let leader_epoch = LeaderEpoch::from_wire(batch.header().partition_leader_epoch);
-                    return Ok((offset < end).then_some(OffsetTime { offset, timestamp: found, leader_epoch }));
-                }
-                position += length;
+        let start = self.log_start_offset;
+        let segments = self.segments.iter().filter(|(_, segment)| segment.next_offset > start);
+        let bases: Vec<i64> = segments.map(|(base, _)| *base).collect();
+        for base in bases {
+            let found = self.time_in_segment(base, timestamp)?;
+            self.bound_indexes(base);
+            if found.is_some() {
+                return Ok(found.filter(|found| found.offset < self.high_watermark));
             }
+        }
+        Ok(None)
+    }
+
+    fn time_in_segment(&mut self, base: i64, timestamp: i64) -> Result<Option<OffsetTime>, ReadError> {
+        let start = self.log_start_offset;
+        let Some(segment) = self.segments.get_mut(&base) else { return Ok(None) };
+        let path = segment.path("log");
+        let placed = searched(&*self.vfs, segment, &self.config, |segment| segment.find_time(&*self.vfs, timestamp))?;
+        let Some(placed) = placed else { return Ok(None) };
+        let mut position = placed.position;
+        // The batch that reaches the time may do so only in records before the start of the log.
+        while position < segment.size {
+            let one = Span { position, max_bytes: 0, up_to: i64::MAX, at_least_one: true, gaps_allowed: true };
+            let bytes = segment.read(&*self.vfs, one);
+            let bytes = bytes.map_err(|error| segment_read_error(&path, error))?;
+            if bytes.is_empty() {
+                break;
+            }
+            let length = bytes.len() as u64;
+            let corrupt = |source| ReadError::Corrupt { file: path.display().to_string(), position, source };
+            let batch = RecordBatch::parse(bytes).map_err(corrupt)?;
+            if batch.header().max_timestamp >= timestamp
+                && let Some((offset, found)) = first_at(&batch, timestamp, start).map_err(corrupt)?
+            {
+                let leader_epoch = LeaderEpoch::from_wire(batch.header().partition_leader_epoch);
+                return Ok(Some(OffsetTime { offset, timestamp: found, leader_epoch }));
+            }
+            position += length;
         }
         Ok(None)
     }
@@ -124,8 +155,12 @@ impl Log {
     /// [`ReadError`].
     pub fn offset_of_max_timestamp(&mut self) -> Result<Option<OffsetTime>, ReadError> {
         self.wake_to_read()?;
-        for segment in self.segments.values_mut() {
-            searched(&*self.vfs, segment, &self.config, |_| Ok(()))?;
+        let bases: Vec<i64> = self.segments.keys().copied().collect();
+        for base in bases {
+            if let Some(segment) = self.segments.get_mut(&base) {
+                searched(&*self.vfs, segment, &self.config, |_| Ok(()))?;
+            }
+            self.bound_indexes(base);
         }
         let largest = self.segments.values().map(|segment| segment.max_timestamp.0).max().unwrap_or(-1);
         if largest < 0 { Ok(None) } else { self.offset_for_time(largest) }

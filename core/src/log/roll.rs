@@ -65,6 +65,7 @@ impl Log {
         self.closed_files.extend(files);
         self.closed_files.push(snapshot);
         self.segments.insert(base, segment);
+        self.bound_indexes(base);
         self.prune_snapshots()
     }
 

@@ -50,6 +50,8 @@ pub(super) struct Segment {
     index_written: [usize; 2],
     /// Whether the index was built here, or held against the batches.
     index_checked: bool,
+    /// Whether the index was searched since memory was last looked for.
+    index_used: bool,
 }
 
 /// A batch's place in a segment.
@@ -123,6 +125,7 @@ impl Segment {
             bytes_since_index: 0,
             index_written: [0; 2],
             index_checked: false,
+            index_used: false,
         }
     }
 
@@ -226,6 +229,7 @@ impl Segment {
 
     /// Makes sure the segment can be searched: its indexes are loaded, or built from its batches if they are gone.
     pub(super) fn ensure_index(&mut self, vfs: &dyn Vfs, index_interval: u64) -> Result<(), SegmentError> {
+        self.index_used = true;
         if self.load_index(vfs)? && self.largest_time_is_right(vfs)? {
             Ok(())
         } else {
@@ -268,6 +272,19 @@ impl Segment {
     /// The largest timestamp, -1 for none, unless the batches or an index would have to be read for it.
     pub(super) fn largest_timestamp_if_known(&self) -> Option<i64> {
         (self.size == 0 || (self.index_checked && self.index.is_some())).then_some(self.max_timestamp.0)
+    }
+
+    /// Bytes of memory the indexes take.
+    pub(super) fn index_memory(&self) -> usize {
+        self.index.as_ref().map_or(0, SegmentIndex::memory_bytes)
+    }
+
+    /// Lets go of the indexes of a segment that does not grow; they are loaded again when they are needed. `unused`: only
+    /// if they have not been since the last time.
+    pub(super) fn forget_index(&mut self, unused: bool) {
+        if !(std::mem::take(&mut self.index_used) && unused) {
+            (self.index, self.index_checked) = (None, false);
+        }
     }
 
     /// Loads as much of the indexes as speaks of the first `position` bytes. What is behind is to be walked.
@@ -444,6 +461,7 @@ impl Segment {
         }
         let up_to_last = self.relative(up_to.saturating_sub(1).max(self.base_offset));
         let Some(index) = &self.index else { return Ok(None) };
+        self.index_used = true;
         let entry = index.entry_for(self.relative(offset));
         let from = entry.map_or(0, |(_, position)| position);
         let reach = u32::try_from(u64::from(from).saturating_add(max_bytes as u64)).unwrap_or(u32::MAX);

@@ -140,3 +140,27 @@ fn bookmarks_read_back_and_a_spoilt_file_counts_as_none() {
         assert!(read_bookmarks(&vfs, path).expect("reads").is_empty(), "{spoilt:?}");
     }
 }
+
+#[test]
+fn the_indexes_of_a_long_log_take_bounded_memory() {
+    let vfs = SimulatedVfs::new();
+    let mut log = filled(&vfs, 600);
+    let held = |log: &Log| log.segments.values().map(crate::log::segment::Segment::index_memory).sum::<usize>();
+    let largest = log.segments.values().map(crate::log::segment::Segment::index_memory).max().expect("one");
+    assert!(log.segment_count() > 40);
+    let records = read_all(&mut log, 0, 700);
+    log.close().expect("closes");
+    let mut log = reopened(&vfs, records.len() as i64);
+    for from in [0, 900, 300, 1200, 5] {
+        let expected: BTreeMap<_, _> =
+            records.range(from..).map(|(offset, record)| (*offset, record.clone())).collect();
+        assert_eq!(read_all(&mut log, from, 700), expected);
+        assert!(held(&log) <= 1024 + 4 * largest.max(512), "{} bytes", held(&log));
+    }
+    assert_eq!(log.offset_of_max_timestamp().expect("reads").map(|found| found.offset), Some(1799));
+    assert!(held(&log) <= 1024 + 4 * largest.max(512), "{} bytes", held(&log));
+}
+
+fn reopened(vfs: &SimulatedVfs, recovery_point: i64) -> Log {
+    Log::open(Arc::new(vfs.clone()), Path::new(FOLDER), options(small(), recovery_point, true)).expect("opens")
+}
