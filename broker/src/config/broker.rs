@@ -121,10 +121,6 @@ settings! {
         "Milliseconds after which a client must authenticate again by SASL (KIP-368); 0 for never. May be set per listener and mechanism.";
     controller_listener_names: Vec<String> = Vec::new(), "controller.listener.names", any, High, ReadOnly,
         "Listeners of Kafka's controller. There is no separate controller here: they are not opened.";
-    controller_quota_window_num: i32 = 11, "controller.quota.window.num", at_least(1), Low, ReadOnly,
-        "Samples kept for the quota on changes of topics.";
-    controller_quota_window_size_seconds: i32 = 1, "controller.quota.window.size.seconds", at_least(1), Low, ReadOnly,
-        "Seconds of each of these samples.";
     default_replication_factor: i32 = 1, "default.replication.factor", at_least(1), Medium, ReadOnly,
         "Replicas of a topic created without saying how many. A single node can hold one.";
     delete_topic_enable: bool = true, "delete.topic.enable", any, High, ReadOnly,
@@ -183,8 +179,6 @@ settings! {
         "Bytes of a segment's file, after which a new segment begins.";
     log_segment_delete_delay_ms: i64 = 60_000, "log.segment.delete.delay.ms", at_least(0), Low, Dynamic,
         "Milliseconds a deleted segment's files stay before they are removed.";
-    max_connection_creation_rate: i32 = i32::MAX, "max.connection.creation.rate", at_least(0), Medium, ReadOnly,
-        "Connections accepted per second; may be set per listener. Further ones wait.";
     max_connections: i32 = i32::MAX, "max.connections", at_least(0), Medium, ReadOnly,
         "Open connections over all listeners, above which new ones are closed at once.";
     max_connections_per_ip: i32 = i32::MAX, "max.connections.per.ip", at_least(0), Medium, ReadOnly,
@@ -213,12 +207,6 @@ settings! {
         "Partitions of __consumer_offsets; counts when the topic is created, on first use.";
     offsets_topic_segment_bytes: i32 = 104_857_600, "offsets.topic.segment.bytes", at_least(1_048_576), High, ReadOnly,
         "Bytes of a segment of __consumer_offsets; counts when the topic is created.";
-    queued_max_request_bytes: i64 = -1, "queued.max.request.bytes", any, Medium, ReadOnly,
-        "Bytes of requests held in memory over all connections, above which nothing more is read; -1 for riverrun.requests.max.bytes.";
-    quota_window_num: i32 = 11, "quota.window.num", at_least(1), Low, ReadOnly,
-        "Samples kept for client quotas.";
-    quota_window_size_seconds: i32 = 1, "quota.window.size.seconds", at_least(1), Low, ReadOnly,
-        "Seconds of each of these samples.";
     riverrun_authentication_timeout_ms: i32 = 30_000, "riverrun.authentication.timeout.ms", at_least(1), Low, ReadOnly,
         "Milliseconds a connection has for its TLS handshake and SASL authentication together.";
     riverrun_connection_inflight_max: i32 = 100, "riverrun.connection.inflight.max", at_least(1), Low, ReadOnly,
@@ -231,8 +219,6 @@ settings! {
         "Partitions of all topics together; a topic that would exceed it is refused.";
     riverrun_request_max_decoded_bytes: i32 = 67_108_864, "riverrun.request.max.decoded.bytes", at_least(1024), Low, ReadOnly,
         "Memory one request may take when decoded, record bytes not counted.";
-    riverrun_requests_max_bytes: i64 = 536_870_912, "riverrun.requests.max.bytes", at_least(1), Low, ReadOnly,
-        "Bytes of requests held in memory over all connections, unless queued.max.request.bytes says otherwise.";
     riverrun_responses_max_bytes: i32 = 268_435_456, "riverrun.responses.max.bytes", at_least(0), Low, ReadOnly,
         "Record bytes that wait to be sent, over all connections; above it a fetch gets one batch, whatever it asks for.";
     riverrun_sasl_plain_allow_plaintext: bool = false, "riverrun.sasl.plain.allow.plaintext", any, Low, ReadOnly,
@@ -251,8 +237,6 @@ settings! {
         "Milliseconds between two looks at the JWKS for new keys.";
     sasl_oauthbearer_jwks_endpoint_url: Option<String> = None, "sasl.oauthbearer.jwks.endpoint.url", any, Medium, ReadOnly,
         "Where the public keys of the issuer are: a file:// URL of a JWKS. Required for OAUTHBEARER.";
-    sasl_oauthbearer_scope_claim_name: String = "scope".to_owned(), "sasl.oauthbearer.scope.claim.name", any, Low, ReadOnly,
-        "The claim that holds the scopes of a token.";
     sasl_oauthbearer_sub_claim_name: String = "sub".to_owned(), "sasl.oauthbearer.sub.claim.name", any, Low, ReadOnly,
         "The claim that names the principal of a token.";
     sasl_server_max_receive_size: i32 = 524_288, "sasl.server.max.receive.size", at_least(1), Medium, ReadOnly,

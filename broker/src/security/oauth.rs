@@ -291,3 +291,101 @@ fn client_message(message: &str) -> Option<(Option<&str>, &str)> {
     let (scheme, token) = auth.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| (authorization_id, token.trim()))
 }
+
+#[cfg(test)]
+mod tests {
+    use ring::{
+        rand::SystemRandom,
+        signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+    };
+    use riverrun_core::sasl::base64_encode;
+
+    use super::*;
+    use crate::config::Settings;
+
+    fn url(bytes: &[u8]) -> String {
+        base64_encode(bytes).replace('+', "-").replace('/', "_").replace('=', "")
+    }
+
+    struct Issuer {
+        pair: EcdsaKeyPair,
+        oauth: OAuth,
+    }
+
+    fn issuer() -> Issuer {
+        let random = SystemRandom::new();
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap();
+        let point = pair.public_key().as_ref();
+        let jwks = serde_json::json!({"keys": [
+            {"kty": "oct", "k": "c2VjcmV0", "kid": "shared"},
+            {"kty": "EC", "crv": "P-256", "kid": "one", "x": url(&point[1..33]), "y": url(&point[33..])},
+        ]});
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), jwks.to_string()).unwrap();
+        let mut settings = Settings::default();
+        let location = format!("file://{}", file.path().display());
+        settings.set("sasl.oauthbearer.jwks.endpoint.url", &location).unwrap();
+        assert!(OAuth::new(settings.config()).is_err(), "an issuer is required");
+        settings.set("sasl.oauthbearer.expected.issuer", "https://issuer").unwrap();
+        assert!(OAuth::new(settings.config()).is_err(), "an audience is required");
+        settings.set("sasl.oauthbearer.expected.audience", "kafka").unwrap();
+        Issuer { pair, oauth: OAuth::new(settings.config()).unwrap() }
+    }
+
+    impl Issuer {
+        fn token(&self, header: &str, claims: &str) -> String {
+            let signed = format!("{}.{}", url(header.as_bytes()), url(claims.as_bytes()));
+            let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+            format!("{signed}.{}", url(signature.as_ref()))
+        }
+
+        fn check(&self, header: &str, claims: &str) -> Result<Authenticated, String> {
+            self.oauth.check(&self.token(header, claims), 1_000_000)
+        }
+    }
+
+    const HEADER: &str = r#"{"alg":"ES256","kid":"one"}"#;
+
+    #[test]
+    fn a_token_must_be_signed_current_and_meant_for_us() {
+        let issuer = issuer();
+        let good = r#"{"iss":"https://issuer","aud":["x","kafka"],"exp":2000,"sub":"alice"}"#;
+        let done = issuer.check(HEADER, good).unwrap();
+        assert_eq!((done.user.as_str(), done.expires_at_ms), ("alice", Some(2_000_000)));
+        for wrong in [
+            r#"{"iss":"other","aud":"kafka","exp":2000,"sub":"a"}"#,
+            r#"{"aud":"kafka","exp":2000,"sub":"a"}"#,
+            r#"{"iss":"https://issuer","aud":"x","exp":2000,"sub":"a"}"#,
+            r#"{"iss":"https://issuer","exp":2000,"sub":"a"}"#,
+            r#"{"iss":"https://issuer","aud":"kafka","sub":"a"}"#,
+            r#"{"iss":"https://issuer","aud":"kafka","exp":900,"sub":"a"}"#,
+            r#"{"iss":"https://issuer","aud":"kafka","exp":2000,"nbf":1500,"sub":"a"}"#,
+            r#"{"iss":"https://issuer","aud":"kafka","exp":2000}"#,
+        ] {
+            assert!(issuer.check(HEADER, wrong).is_err(), "{wrong}");
+        }
+        for header in [r#"{"alg":"none"}"#, r#"{"alg":"HS256","kid":"shared"}"#, r#"{"alg":"RS256","kid":"one"}"#] {
+            assert!(issuer.check(header, good).is_err(), "{header}");
+        }
+        let token = issuer.token(HEADER, good);
+        let unsigned = token.rsplit_once('.').unwrap().0;
+        assert!(issuer.oauth.check(unsigned, 1_000_000).is_err());
+        assert!(issuer.oauth.check(&format!("{unsigned}."), 1_000_000).is_err());
+        let other = self::issuer();
+        assert!(other.oauth.check(&token, 1_000_000).is_err(), "another issuer's key");
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_a_challenge_first() {
+        let issuer = issuer();
+        let mut exchange = OAuthExchange::default();
+        let message = "n,,\u{1}auth=Bearer nonsense\u{1}\u{1}";
+        let step = exchange.step(&issuer.oauth, message.as_bytes(), 0).unwrap();
+        assert!(step.done.is_none());
+        assert!(exchange.step(&issuer.oauth, b"\x01", 0).is_err());
+        let mut exchange = OAuthExchange::default();
+        assert!(exchange.step(&issuer.oauth, b"nonsense", 0).is_err());
+    }
+}
