@@ -121,7 +121,11 @@ pub(crate) fn handle(node: &Arc<Node>, context: &RequestContext, body: RequestBo
     let auto_create = node.start_config.auto_create_topics_enable;
     match guard::decide(permissions, context.api_version, auto_create, body) {
         Decision::Pass(body) => dispatch(node, context, body),
-        Decision::Amend(body, amend) => guard::amended(dispatch(node, context, body), amend),
+        Decision::Amend(body, amend) => {
+            // What is to be amended must be there: records that are sent from their file could not be taken out.
+            let context = RequestContext { takes_files: false, ..context.clone() };
+            guard::amended(dispatch(node, &context, body), amend)
+        }
         Decision::Answer(answer) => Reply::Now(answer),
         Decision::PassAndClose(body) => {
             dispatch(node, context, body);

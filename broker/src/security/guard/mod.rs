@@ -153,7 +153,10 @@ pub(crate) fn amended(reply: Reply, amend: Amend) -> Reply {
             amend(&mut body);
             body
         }))),
-        other => other,
+        // Nothing that cannot be amended may leave.
+        Reply::Stored(_) | Reply::StoredLater(_) => Reply::Close,
+        Reply::Never => Reply::Never,
+        Reply::Close => Reply::Close,
     }
 }
 
