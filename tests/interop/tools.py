@@ -176,8 +176,9 @@ def log_dirs(tools, broker):
 
 def cluster(tools, broker):
     """kafka-cluster, -broker-api-versions, -features and -metadata-quorum describe the cluster."""
-    _holds(tools.at(broker, "kafka-cluster", "cluster-id"), "Cluster ID: ")
-    _holds(tools.at(broker, "kafka-cluster", "list-endpoints"), r"\b1\b")
+    where = ("--bootstrap-server", broker.bootstrap)
+    _holds(tools.run("kafka-cluster", "cluster-id", *where), "Cluster ID: ")
+    _holds(tools.run("kafka-cluster", "list-endpoints", *where), "127.0.0.1")
     _holds(tools.at(broker, "kafka-broker-api-versions"), r"Produce\(0\): 0 to 13", r"ApiVersions\(18\): 0 to 4")
     _holds(tools.at(broker, "kafka-features", "describe"), r"Feature: metadata.version")
 
