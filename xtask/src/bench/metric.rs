@@ -95,22 +95,23 @@ pub(crate) enum Against {
 
 /// How a target was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Mark {
     Miss,
     Pass,
+    /// There is an aim only, and it was not reached.
+    BelowAim,
     Aim,
 }
 
 impl Target {
     pub(crate) fn mark(&self, value: f64) -> Mark {
         let reached = |bound: f64| if self.metric.more_is_better() { value >= bound } else { value <= bound };
-        if self.aim.is_some_and(reached) {
-            Mark::Aim
-        } else if self.at_least.is_none_or(reached) {
-            Mark::Pass
-        } else {
-            Mark::Miss
+        match self.at_least {
+            _ if self.aim.is_some_and(reached) => Mark::Aim,
+            Some(bound) if reached(bound) => Mark::Pass,
+            Some(_) => Mark::Miss,
+            None => Mark::BelowAim,
         }
     }
 }
@@ -120,6 +121,7 @@ impl std::fmt::Display for Mark {
         f.pad(match self {
             Self::Miss => "MISS",
             Self::Pass => "pass",
+            Self::BelowAim => "below aim",
             Self::Aim => "aim",
         })
     }
@@ -137,7 +139,7 @@ mod tests {
         assert_eq!([2.0, 3.0, 5.0].map(|ratio| rate.mark(ratio)), [Mark::Miss, Mark::Pass, Mark::Aim]);
         let latency = target(Metric::P99, 0.6, 0.35);
         assert_eq!([0.7, 0.5, 0.3].map(|ratio| latency.mark(ratio)), [Mark::Miss, Mark::Pass, Mark::Aim]);
-        assert_eq!(Target { at_least: None, ..latency }.mark(0.7), Mark::Pass);
+        assert_eq!(Target { at_least: None, ..latency }.mark(0.7), Mark::BelowAim);
     }
 
     #[test]

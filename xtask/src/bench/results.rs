@@ -152,7 +152,7 @@ mod tests {
             results.add(row, broker, &[(Metric::CpuMicrosPerRequest, value)], Noise::default());
         }
         let judged = results.judge(row, Metric::CpuMicrosPerRequest, "ours", Some("theirs"));
-        assert_eq!(judged.iter().map(|judged| judged.mark).collect::<Vec<_>>(), [Mark::Aim, Mark::Pass]);
+        assert_eq!(judged.iter().map(|judged| judged.mark).collect::<Vec<_>>(), [Mark::Aim, Mark::BelowAim]);
         assert!((judged[0].value - 10.0 / 110.0).abs() < 1e-9);
     }
 }
