@@ -47,6 +47,7 @@ fn kafkas_dump_tool_reads_transactions() {
         topic_id: Uuid([1; 16]),
         config: LogConfig::default(),
         recovery_point: 0,
+        was_compacted: false,
         clean_shutdown: false,
         log_start_offset: 0,
     };

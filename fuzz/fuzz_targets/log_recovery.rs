@@ -29,6 +29,7 @@ fn open(vfs: &SimulatedVfs, recovery_point: i64, clean_shutdown: bool) -> Option
         config: LogConfig::default(),
         recovery_point,
         clean_shutdown,
+        was_compacted: false,
         log_start_offset: 0,
     };
     Log::open(Arc::new(vfs.clone()), Path::new(FOLDER), options).ok()

@@ -174,6 +174,7 @@ mod tests {
             config: LogConfig::default(),
             recovery_point: 0,
             clean_shutdown: false,
+            was_compacted: false,
             log_start_offset: 0,
         };
         let mut log = Log::open(Arc::new(OsVfs), folder, options).unwrap();

@@ -49,6 +49,7 @@ const TAIL_BYTES: usize = 8 << 20;
 
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
+const CLEANED_TO: &str = "cleaner-offset-checkpoint";
 const BOOKMARKS: &str = "riverrun-bookmarks";
 
 /// Why the data directory cannot be used.

@@ -22,7 +22,7 @@ use riverrun_core::{
     },
 };
 
-use super::{BOOKMARKS, LOG_STARTS, Place, RECOVERY_POINTS, StorageOpenError};
+use super::{BOOKMARKS, CLEANED_TO, LOG_STARTS, Place, RECOVERY_POINTS, StorageOpenError};
 
 /// Logs that are opened, or closed, at a time.
 pub(super) const OPENING_THREADS: usize = 8;
@@ -44,6 +44,8 @@ pub(super) struct StartPoints {
     recovery_points: BTreeMap<TopicPartition, i64>,
     log_starts: BTreeMap<TopicPartition, i64>,
     bookmarks: BTreeMap<TopicPartition, Bookmark>,
+    /// How far each log was compacted.
+    cleaned: BTreeMap<TopicPartition, i64>,
     was_clean: bool,
 }
 
@@ -63,6 +65,7 @@ impl StartPoints {
             recovery_points: read_offsets(&*place.vfs, &path(RECOVERY_POINTS))?,
             log_starts: read_offsets(&*place.vfs, &path(LOG_STARTS))?,
             bookmarks: read_bookmarks(&*place.vfs, &path(BOOKMARKS))?,
+            cleaned: read_offsets(&*place.vfs, &path(CLEANED_TO))?,
             was_clean: place.was_clean,
         })
     }
@@ -77,6 +80,7 @@ impl StartPoints {
             recovery_point: offset_in(&self.recovery_points),
             log_start_offset: offset_in(&self.log_starts),
             clean_shutdown: self.was_clean && closed,
+            was_compacted: self.cleaned.contains_key(topic_partition),
             topic_id,
             config: config.clone(),
             topic_partition: topic_partition.clone(),
@@ -94,6 +98,7 @@ pub(super) fn new_options(topic_partition: &TopicPartition, topic_id: Uuid, conf
         recovery_point: 0,
         log_start_offset: 0,
         clean_shutdown: false,
+        was_compacted: false,
         topic_id,
         config: config.clone(),
         topic_partition: topic_partition.clone(),

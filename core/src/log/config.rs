@@ -321,6 +321,12 @@ log_config! {
 }
 
 impl LogConfig {
+    /// Milliseconds after which a new segment begins: only a closed one can be compacted, and `max.compaction.lag.ms` says
+    /// when it must be.
+    pub(super) fn effective_segment_ms(&self) -> i64 {
+        if self.cleanup_policy.compact { self.segment_ms.min(self.max_compaction_lag_ms) } else { self.segment_ms }
+    }
+
     /// Lays a topic's overrides over this config.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //!            .lock  .kafka_cleanshutdown             one process at a time; did it stop cleanly
 //!            recovery-point-offset-checkpoint        what was synced, by partition
 //!            log-start-offset-checkpoint             what DeleteRecords removed, by partition
+//!            cleaner-offset-checkpoint               what was compacted, by partition
 //!            riverrun-bookmarks                      derived: what is known of each log without a look at it
 //!            <topic>-<partition>/
 //!                partition.metadata                  the topic's id
@@ -24,11 +25,12 @@
 //! indexes and snapshots can be deleted without changing an answer (L8); a damaged batch is a torn tail or an error,
 //! never silently the end of the log (L9).
 //!
-//! Compaction is not here yet; `cleanup.policy=compact` is accepted, keys are required, and nothing is removed.
+//! Compaction is in `compaction/`: what is rewritten stands beside the log's files until it takes their place (L10).
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 mod append;
 mod checkpoint;
+mod compaction;
 mod config;
 mod directory;
 mod epochs;
@@ -59,6 +61,10 @@ mod partition_log;
 
 pub use append::AppendOrigin;
 pub use checkpoint::{CheckpointError, read_offsets, read_topic_id, write_offsets, write_topic_id};
+pub use compaction::{
+    Cleanable, Compaction, CompactionError, CompactionLimits, CompactionReport, Pace, ReplacedFiles, Replacement,
+    Stopped,
+};
 pub use config::{CleanupPolicy, ConfigEntry, ConfigError, ConfigType, Durability, LogConfig, MessageTimestampType};
 pub use directory::{DirectoryError, DirectoryIdentity, LogDirectory};
 pub use epochs::LeaderEpochs;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Bookmark, CheckpointError, LeaderEpochs, Log, LogConfig, OpenError, Recovery, StorageError, checkpoint,
+    Bookmark, CheckpointError, LeaderEpochs, Log, LogConfig, OpenError, Recovery, StorageError, checkpoint, compaction,
     producers::Producers,
     recovery::{self, Learned, Sound, Unchecked, io_error},
     roll::write_whole,
@@ -36,6 +36,8 @@ pub struct LogOptions {
     pub recovery_point: i64,
     /// Whether the data directory was closed cleanly: nothing has to be checked then.
     pub clean_shutdown: bool,
+    /// Whether the log was compacted, so that offsets may be missing even if its topic is not compacted any more.
+    pub was_compacted: bool,
     /// Where DeleteRecords had moved the start, from the checkpoint.
     pub log_start_offset: i64,
 }
@@ -107,7 +109,7 @@ impl Log {
             folder: folder.to_owned(),
             topic_partition: options.topic_partition,
             topic_id: options.topic_id,
-            gaps_allowed: options.config.cleanup_policy.compact,
+            gaps_allowed: options.was_compacted || options.config.cleanup_policy.compact,
             config: options.config,
             segments: BTreeMap::new(),
             log_start_offset: options.log_start_offset.max(0),
@@ -123,6 +125,8 @@ impl Log {
             verifications: Verifications::default(),
             closed_files: Vec::new(),
             recovery: Recovery::default(),
+            swapping: None,
+            swaps: 0,
             offline: None,
             unreadable: None,
             tail: Tail::default(),
@@ -138,12 +142,15 @@ impl Log {
         progress: Option<&AtomicU64>,
     ) -> Result<(), OpenError> {
         let folder = self.folder.clone();
-        let names = match self.vfs.list(&folder) {
+        let mut names = match self.vfs.list(&folder) {
             Ok(names) => names,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.make_files(),
             Err(error) => return Err(io_error("list", &folder)(error)),
         };
         self.check_topic_id()?;
+        if compaction::complete_swaps(&*self.vfs, &folder, &names)? {
+            names = self.vfs.list(&folder).map_err(io_error("list", &folder))?;
+        }
         let epochs = match checkpoint::read_epochs(&*self.vfs, &folder.join("leader-epoch-checkpoint")) {
             Ok(epochs) => epochs,
             // It is derived: the headers of the batches say the same.

@@ -66,6 +66,10 @@ pub struct Log {
     /// Index and snapshot files of closed segments that the next flush has to sync.
     pub(super) closed_files: Vec<Arc<dyn VfsFile>>,
     pub(super) recovery: Recovery,
+    /// The base offset of a compacted segment that is about to take the place of others: from there on, none may go.
+    pub(super) swapping: Option<i64>,
+    /// How often that has happened.
+    pub(super) swaps: u64,
     /// Whether offsets may be missing, because the topic is or was compacted.
     pub(super) gaps_allowed: bool,
     pub(super) offline: Option<String>,

@@ -19,9 +19,10 @@
 //!
 //! Source: Kafka's `ProducerStateManager`, `ProducerAppendInfo`, `ProducerStateEntry`; KIP-98, KIP-890.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::{
+    compaction::LastOfProducer,
     marker::{EndMarker, TransactionMarker},
     txn_index::{AbortedEntry, AbortedTransaction},
 };
@@ -307,6 +308,15 @@ impl Producers {
             transaction_first_offset: producer.transaction_first_offset,
         };
         self.by_id.iter().map(describe).collect()
+    }
+
+    /// Where the last of each producer stands, which compaction must not lose.
+    pub(super) fn last_of_each(&self) -> HashMap<i64, LastOfProducer> {
+        let last = |(id, producer): (&i64, &Producer)| {
+            let last_offset = producer.batches.back().map(|batch| batch.last_offset);
+            (*id, LastOfProducer { last_offset, epoch: producer.epoch })
+        };
+        self.by_id.iter().map(last).collect()
     }
 
     /// Forgets producers that have not written since `timestamp`, but for those with an open transaction.

@@ -79,7 +79,11 @@ impl Log {
             return Ok(0);
         }
         self.wake_for_upkeep()?;
-        let count = self.deletable_segments(now_ms)?;
+        let mut count = self.deletable_segments(now_ms)?;
+        if let Some(swapping) = self.swapping {
+            // A moment later there is one segment in the place of these.
+            count = count.min(self.segments.range(..swapping).count());
+        }
         if count == self.segments.len() {
             // Even the segment that grows is too old: what comes next goes into a new one.
             self.roll()?;

@@ -24,8 +24,8 @@ impl Log {
         let index_full = active.index_bytes() + super::index::TIME_ENTRY_LEN
             > usize::try_from(self.config.segment_index_bytes).unwrap_or_default();
         let reference = if header.max_timestamp >= 0 { header.max_timestamp } else { now_ms };
-        let old =
-            active.first_timestamp >= 0 && reference.saturating_sub(active.first_timestamp) > self.config.segment_ms;
+        let old = active.first_timestamp >= 0
+            && reference.saturating_sub(active.first_timestamp) > self.config.effective_segment_ms();
         let fits = active.can_hold(header.last_offset());
         if active.size > 0 && (full || index_full || old || !fits) {
             self.roll().map_err(|error| AppendError::Io { file: error.file, source: error.source })?;

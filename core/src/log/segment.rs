@@ -43,6 +43,8 @@ pub(super) struct Segment {
     /// The aborted transactions whose markers lie in it.
     pub(super) aborted: TransactionIndex,
     folder: PathBuf,
+    /// What its files' names end with while it is being compacted; empty else.
+    stage: &'static str,
     handle: Handle,
     index: Option<SegmentIndex>,
     bytes_since_index: u64,
@@ -95,7 +97,17 @@ impl From<io::Error> for SegmentError {
 impl Segment {
     /// A new, empty segment that grows.
     pub(super) fn create(vfs: &dyn Vfs, folder: &Path, base_offset: i64) -> io::Result<Self> {
-        let file = vfs.create(&folder.join(file_name(base_offset, "log")))?;
+        Self::create_in_stage(vfs, folder, base_offset, "")
+    }
+
+    /// The same with files whose names end with `stage`.
+    pub(super) fn create_in_stage(
+        vfs: &dyn Vfs,
+        folder: &Path,
+        base_offset: i64,
+        stage: &'static str,
+    ) -> io::Result<Self> {
+        let file = vfs.create(&folder.join(file_name(base_offset, "log") + stage))?;
         file.truncate(0)?;
         let mut handle = Handle::default();
         handle.put(file, vfs);
@@ -105,6 +117,7 @@ impl Segment {
             index_checked: true,
             dirty: true,
             aborted: TransactionIndex::none(),
+            stage,
             ..Self::closed(folder, base_offset, base_offset, 0)
         })
     }
@@ -120,6 +133,7 @@ impl Segment {
             dirty: false,
             aborted: TransactionIndex::on_disk_before(i64::MAX),
             folder: folder.to_owned(),
+            stage: "",
             handle: Handle::default(),
             index: None,
             bytes_since_index: 0,
@@ -130,7 +144,17 @@ impl Segment {
     }
 
     pub(super) fn path(&self, suffix: &str) -> PathBuf {
-        self.folder.join(file_name(self.base_offset, suffix))
+        self.folder.join(file_name(self.base_offset, suffix) + self.stage)
+    }
+
+    /// Has its files' names end with `stage` from now on. Renaming them is the caller's part.
+    pub(super) fn enter_stage(&mut self, stage: &'static str) {
+        self.stage = stage;
+    }
+
+    /// What its files' names end with, beside what they hold.
+    pub(super) fn stage(&self) -> &'static str {
+        self.stage
     }
 
     pub(super) fn file(&mut self, vfs: &dyn Vfs) -> io::Result<Arc<dyn VfsFile>> {

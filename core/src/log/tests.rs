@@ -1,6 +1,7 @@
 //! Stories of whole logs: against a plain model under random schedules, through crashes of a simulated disk, and with
 //! damaged files.
 
+mod compaction;
 mod faults;
 mod rest;
 mod transaction_model;
@@ -31,6 +32,7 @@ fn options(config: LogConfig, recovery_point: i64, clean_shutdown: bool) -> LogO
         config,
         recovery_point,
         clean_shutdown,
+        was_compacted: false,
         log_start_offset: 0,
     }
 }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::{
-    Attributes, BatchHeader, Compression, HEADER_LEN, LENGTH_OVERHEAD, MAGIC, TimestampType, compression,
+    Attributes, BatchHeader, Compression, HEADER_LEN, LENGTH_OVERHEAD, MAGIC, RecordRef, TimestampType, compression,
     patch::seal,
     varint::{MAX_VARINT_LEN, put_varlong, varlong_len},
 };
@@ -186,17 +186,41 @@ impl BatchBuilder {
         value: Option<&[u8]>,
         headers: impl IntoIterator<Item = (&'h str, Option<&'h [u8]>)>,
     ) -> Result<(), BuildError> {
-        let next_delta = delta.checked_add(1).ok_or_else(|| self.offset_error(i64::from(delta)))?;
-        let first = self.record_count == 0;
-        if first && self.options.delete_horizon_ms.is_none() {
-            self.base_timestamp = timestamp;
-        }
         self.scratch.clear();
         let mut header_count = 0i64;
         for (key, value) in headers {
             put_block(&mut self.scratch, Some(key.as_bytes()));
             put_block(&mut self.scratch, value);
             header_count += 1;
+        }
+        self.append_with_scratch(delta, timestamp, key, value, header_count)
+    }
+
+    /// Adds a record of another batch at its own offset, its headers to the byte as they are.
+    ///
+    /// # Errors
+    /// [`BuildError::TooLarge`], [`BuildError::Offset`]; the batch is then as before.
+    pub fn copy(&mut self, record: &RecordRef<'_>) -> Result<(), BuildError> {
+        let delta = self.delta_of(record.offset)?;
+        self.scratch.clear();
+        self.scratch.extend_from_slice(record.headers.encoded());
+        let header_count = i64::try_from(record.headers.len()).unwrap_or(i64::MAX);
+        self.append_with_scratch(delta, record.timestamp, record.key, record.value, header_count)
+    }
+
+    /// Adds a record whose headers stand in `scratch`.
+    fn append_with_scratch(
+        &mut self,
+        delta: i32,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        header_count: i64,
+    ) -> Result<(), BuildError> {
+        let next_delta = delta.checked_add(1).ok_or_else(|| self.offset_error(i64::from(delta)))?;
+        let first = self.record_count == 0;
+        if first && self.options.delete_horizon_ms.is_none() {
+            self.base_timestamp = timestamp;
         }
         let timestamp_delta = timestamp.wrapping_sub(self.base_timestamp);
         let body_len = 1

@@ -41,7 +41,7 @@ pub use header::{
     RECORD_COUNT_OFFSET, TimestampType,
 };
 pub use patch::{
-    PATCHED_PREFIX_LEN, patch_base_offset_and_epoch, patch_log_append_time, patch_producer, patched_prefix,
+    PATCHED_PREFIX_LEN, emptied, patch_base_offset_and_epoch, patch_log_append_time, patch_producer, patched_prefix,
 };
 pub use records::{HeaderRef, Headers, HeadersRef, RecordCursor, RecordIter, RecordRef, Records};
 pub use validate::{RecordsSummary, validate_header, validate_records};

@@ -1,6 +1,9 @@
 //! Changing a finished batch in place: what a broker may set in a producer's bytes without rewriting the records.
 
-use super::{ATTRIBUTES_OFFSET, BatchError, BatchHeader, HEADER_LEN, MAGIC_OFFSET, TimestampType, crc::crc32c_of_two};
+use super::{
+    ATTRIBUTES_OFFSET, BatchError, BatchHeader, Compression, HEADER_LEN, LENGTH_OVERHEAD, MAGIC_OFFSET, TimestampType,
+    crc::crc32c_of_two,
+};
 
 /// Bytes before the magic: all that [`patch_base_offset_and_epoch`] touches.
 pub const PATCHED_PREFIX_LEN: usize = MAGIC_OFFSET;
@@ -60,6 +63,22 @@ pub fn patch_producer(
         header.producer_epoch = producer_epoch;
         header.base_sequence = base_sequence;
     })
+}
+
+/// A batch of no records in place of the one with this header, as compaction leaves it behind: it keeps the offsets, and
+/// what the log has to know of the producer.
+pub fn emptied(header: &BatchHeader) -> [u8; HEADER_LEN] {
+    const LENGTH: i32 = {
+        assert!(HEADER_LEN > LENGTH_OVERHEAD && HEADER_LEN < 100);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "asserted to be small")]
+        let length = (HEADER_LEN - LENGTH_OVERHEAD) as i32;
+        length
+    };
+    let attributes = header.attributes.with_compression(Compression::None).with_delete_horizon(false);
+    let emptied = BatchHeader { attributes, batch_length: LENGTH, base_timestamp: -1, record_count: 0, ..*header };
+    let mut bytes = [0; HEADER_LEN];
+    seal(&mut bytes, &[], emptied);
+    bytes
 }
 
 fn rewrite_header(batch: &mut [u8], change: impl FnOnce(&mut BatchHeader)) -> Result<(), BatchError> {

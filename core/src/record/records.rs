@@ -188,6 +188,11 @@ impl<'a> HeadersRef<'a> {
         self.count == 0
     }
 
+    /// The headers in the wire's form, without their count.
+    pub(super) fn encoded(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// From the first to the last.
     pub fn iter(&self) -> Headers<'a> {
         Headers { rest: *self }

@@ -2,7 +2,8 @@
 //! crash, names that were not synced vanish, writes fall short, space runs out, reads, writes and syncs fail. Everything
 //! is decided by a seed, so a failing run can be repeated. Without faults it is also the disk of an in-memory broker.
 //!
-//! Folders are durable once made; only the names of files have to be synced.
+//! Folders are durable once made; only the names of files have to be synced. A file that was renamed has its old name, its
+//! new one or both after a crash, as on every file system with a journal.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -168,9 +169,11 @@ impl SimulatedVfs {
                 names.insert(path, inode);
             }
         }
-        // A name that was removed may be back, each for itself.
-        for path in durable_names.keys().filter(|path| !disk.names.contains_key(*path)) {
-            if random(&mut state).is_multiple_of(2) {
+        // A name that was removed may be back, each for itself. One that was changed is not gone unless the new one is there.
+        for (path, inode) in durable_names.iter().filter(|(path, _)| !disk.names.contains_key(*path)) {
+            let renamed = disk.names.values().any(|named| named == inode);
+            let has_other = names.iter().any(|(other, named)| named == inode && other != path);
+            if (!renamed || has_other) && random(&mut state).is_multiple_of(2) {
                 names.remove(path);
             }
         }
