@@ -75,6 +75,7 @@ impl Broker {
         let node = &self.0.node;
         node.stopping.cancel();
         node.groups.close();
+        node.transactions.close();
         if !node.tasks.close() {
             return Ok(());
         }

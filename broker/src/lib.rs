@@ -37,6 +37,7 @@ mod security;
 mod start;
 mod storage;
 mod topics;
+mod transactions;
 mod transport;
 
 pub use broker::Broker;

@@ -19,6 +19,7 @@ use crate::{
     metadata::{ChangeError, MetadataStore},
     security::{Authorizer, ListenerSecurity},
     storage::{Committed, Storage},
+    transactions::Transactions,
 };
 
 /// A running broker.
@@ -35,6 +36,7 @@ pub(crate) struct Node {
     pub(crate) storage: Arc<Storage>,
     pub(crate) metadata: MetadataStore,
     pub(crate) groups: Arc<Groups>,
+    pub(crate) transactions: Transactions,
     pub(crate) connections: OpenConnections,
     pub(crate) fetch_sessions: FetchSessions,
     /// What clients are told of each listener.

@@ -30,6 +30,7 @@ use crate::{
     node::Node,
     security::{Authorizer, ListenerSecurity},
     storage::{Place, Storage, StorageOpenError},
+    transactions::{TRANSACTIONS_TOPIC, Transactions},
 };
 
 /// How long a fetch session is safe from others that want its slot, as in Kafka.
@@ -61,7 +62,8 @@ pub(crate) async fn start(builder: BrokerBuilder) -> Result<Broker, StartError> 
         node.tasks.spawn(listener::accept(Arc::clone(&node), listener, index));
     }
     node.tasks.spawn(Arc::clone(&node.groups).run_timers(node.stopping.clone()));
-    load_groups(&node);
+    node.tasks.spawn(Transactions::run_timers(Arc::clone(&node)));
+    load_coordinators(&node);
     Ok(Broker(Arc::new(Inner { node, addresses })))
 }
 
@@ -214,6 +216,7 @@ fn open(
         cluster_id,
         clock,
         groups: Arc::new(Groups::new(&config, clock)),
+        transactions: Transactions::new(&config),
         settings,
         start_config: config,
         in_memory,
@@ -271,10 +274,16 @@ fn open_topics(node: &Node) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Reads the groups in, in the background: until then they are answered "loading".
-fn load_groups(node: &Arc<Node>) {
-    let Some(topic) = node.image().topic(OFFSETS_TOPIC).cloned() else { return };
-    let shards = node.groups.open(node.storage.partitions(topic.id));
-    let groups = Arc::clone(&node.groups);
-    node.tasks.spawn_blocking(move || groups.load(&shards));
+/// Reads groups and transactions in, in the background: until then they are answered "loading". The groups come first,
+/// as the ends of transactions may concern them.
+fn load_coordinators(node: &Arc<Node>) {
+    let image = node.image();
+    let partitions = |topic| image.topic(topic).map(|topic| node.storage.partitions(topic.id));
+    let groups = partitions(OFFSETS_TOPIC).map(|partitions| node.groups.open(partitions)).unwrap_or_default();
+    let transactions = partitions(TRANSACTIONS_TOPIC).map(|partitions| node.transactions.open(partitions));
+    let loading = Arc::clone(node);
+    node.tasks.spawn_blocking(move || {
+        loading.groups.load(&groups);
+        loading.transactions.load(&loading, &transactions.unwrap_or_default());
+    });
 }

@@ -21,6 +21,7 @@ use crate::{
     metadata::ChangeError,
     node::Node,
     storage::{Committed, StorageOpenError, TopicLogs},
+    transactions::TRANSACTIONS_TOPIC,
 };
 
 /// Decides on each creation in the light of those before it. More partitions than one request may ask for refuse them
@@ -209,7 +210,7 @@ impl Node {
         };
         let records = records.map_err(TopicError::Refused)?;
         match topic {
-            Some(topic) if &*topic.name == OFFSETS_TOPIC => Err(TopicError::Internal { name: topic.name.to_string() }),
+            Some(topic) if is_internal(&topic.name) => Err(TopicError::Internal { name: topic.name.to_string() }),
             Some(topic) => Ok((records, Arc::clone(topic))),
             None => Err(TopicError::Refused(DeleteTopicError::UnknownId { topic_id: Uuid::ZERO })),
         }
@@ -255,6 +256,34 @@ impl Node {
                 let shards = self.groups.open(self.storage.partitions(request.topic_id));
                 // Nothing is in them yet, so this does not block.
                 self.groups.load(&shards);
+                Ok(())
+            }
+            // Somebody else was quicker, and opens the shards.
+            Err(ChangeError::Refused(TopicError::Refused(CreateTopicError::AlreadyExists { .. }))) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the topic that holds transactional ids and their transactions, unless it is there.
+    pub(crate) fn create_transactions_topic(self: &Arc<Self>) -> Result<(), ChangeError<TopicError<CreateTopicError>>> {
+        let config = &self.start_config;
+        let request = CreateTopic {
+            name: TRANSACTIONS_TOPIC.to_owned(),
+            topic_id: self.random_uuid(),
+            partition_count: Some(config.transaction_state_log_num_partitions),
+            replication_factor: Some(1),
+            configs: BTreeMap::from([
+                ("cleanup.policy".to_owned(), "compact".to_owned()),
+                ("compression.type".to_owned(), "uncompressed".to_owned()),
+                ("segment.bytes".to_owned(), config.transaction_state_log_segment_bytes.to_string()),
+            ]),
+            ..CreateTopic::default()
+        };
+        match self.create_topic(&request) {
+            Ok(_) => {
+                let shards = self.transactions.open(self.storage.partitions(request.topic_id));
+                // Nothing is in them yet, so this does not block.
+                self.transactions.load(self, &shards);
                 Ok(())
             }
             // Somebody else was quicker, and opens the shards.
@@ -320,6 +349,11 @@ impl Node {
         }
         Ok(committed)
     }
+}
+
+/// Whether a topic is the broker's own: clients may read it, and nothing else.
+pub(crate) fn is_internal(topic: &str) -> bool {
+    topic == OFFSETS_TOPIC || topic == TRANSACTIONS_TOPIC
 }
 
 /// How a request names a topic.

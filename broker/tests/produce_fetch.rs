@@ -114,8 +114,9 @@ async fn a_retry_is_answered_with_the_first_offset() {
         assert_eq!(peer.produce("t", numbered(5)).await.error_code, ErrorCode::OutOfOrderSequenceNumber.code());
         let other = peer.call(InitProducerIdRequest { transactional_id: None, ..Default::default() }).await;
         assert_ne!(other.producer_id, id.producer_id);
-        let transactional = InitProducerIdRequest { transactional_id: Some("t".into()), ..Default::default() };
-        assert_eq!(peer.call(transactional).await.error_code, ErrorCode::InvalidRequest.code());
+        let nameless = InitProducerIdRequest { transactional_id: Some("".into()), ..Default::default() };
+        let refused = [ErrorCode::InvalidRequest.code(), ErrorCode::CoordinatorNotAvailable.code()];
+        assert!(refused.contains(&peer.call(nameless).await.error_code));
         broker.shutdown().await.unwrap();
     }
 }

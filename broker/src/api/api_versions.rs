@@ -2,7 +2,8 @@
 //!
 //! KIP-35; KIP-511: an unknown version is answered in version 0, and from v3 on the client's software is named, with
 //! letters, digits, dots and hyphens. Only what is served is advertised, since clients choose their behaviour by it:
-//! no `group.version` (KIP-848 is not served) and no `transaction.version`.
+//! no `group.version` (KIP-848 is not served). `transaction.version` 2 tells clients that partitions join a transaction by
+//! themselves, and that each transaction has an epoch of its own (KIP-890).
 
 use riverrun_core::protocol::{
     ApiKey, ErrorCode, advertised_versions,
@@ -18,6 +19,9 @@ use crate::{RequestContext, node::Node};
 /// `metadata.version` of Kafka 4.3, whose metadata records are written here.
 pub(crate) const METADATA_VERSION: (&str, i16, i16) = ("metadata.version", 7, 30);
 
+/// The features of the cluster with the least and the greatest level that is served; the greatest is in force.
+pub(crate) const FEATURES: [(&str, i16, i16); 2] = [METADATA_VERSION, ("transaction.version", 0, 2)];
+
 pub(super) fn handle(node: &Node, context: &RequestContext, request: &ApiVersionsRequest) -> ApiVersionsResponse {
     if context.api_version >= 3 {
         let ApiVersionsRequest { client_software_name: name, client_software_version: version } = request;
@@ -26,16 +30,21 @@ pub(super) fn handle(node: &Node, context: &RequestContext, request: &ApiVersion
         }
         tracing::debug!(connection = context.connection_id, name, version, "client software");
     }
-    let (name, min_version, max_version) = METADATA_VERSION;
+    let supported = |(name, min_version, max_version): (&str, i16, i16)| SupportedFeatureKey {
+        name: name.to_owned(),
+        min_version,
+        max_version,
+    };
+    let finalized = |(name, _, level): (&str, i16, i16)| FinalizedFeatureKey {
+        name: name.to_owned(),
+        max_version_level: level,
+        min_version_level: level,
+    };
     ApiVersionsResponse {
         api_keys: served_versions(),
-        supported_features: vec![SupportedFeatureKey { name: name.to_owned(), min_version, max_version }],
+        supported_features: FEATURES.map(supported).into(),
         finalized_features_epoch: node.metadata_epoch(),
-        finalized_features: vec![FinalizedFeatureKey {
-            name: name.to_owned(),
-            max_version_level: max_version,
-            min_version_level: max_version,
-        }],
+        finalized_features: FEATURES.map(finalized).into(),
         ..Default::default()
     }
 }
@@ -85,6 +94,6 @@ mod tests {
         let versions = served_versions();
         let produce = versions.iter().find(|api| api.api_key == ApiKey::Produce.code());
         assert_eq!(produce.map(|api| api.min_version), Some(0));
-        assert!(versions.iter().all(|api| api.api_key != ApiKey::AddPartitionsToTxn.code()));
+        assert!(versions.iter().all(|api| api.api_key != ApiKey::ConsumerGroupHeartbeat.code()));
     }
 }

@@ -11,7 +11,7 @@ use riverrun_core::protocol::{
 };
 
 use super::read_code;
-use crate::{Reply, groups::OFFSETS_TOPIC, node::Node};
+use crate::{Reply, node::Node, topics::is_internal};
 
 const HIGH_WATERMARK: i64 = -1;
 
@@ -20,7 +20,7 @@ pub(super) fn handle(node: &Arc<Node>, request: &DeleteRecordsRequest) -> Reply 
     let topics = request.topics.iter().map(|topic| {
         let id = image.topic(&topic.name).map(|known| known.id);
         let delete = |wanted: &DeleteRecordsPartition| {
-            if topic.name == OFFSETS_TOPIC {
+            if is_internal(&topic.name) {
                 return Err(ErrorCode::PolicyViolation);
             }
             let partition = id.and_then(|id| node.storage.partition(id, wanted.partition_index));

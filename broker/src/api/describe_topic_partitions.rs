@@ -16,7 +16,7 @@ use riverrun_core::{
     },
 };
 
-use crate::{groups::OFFSETS_TOPIC, node::Node};
+use crate::{node::Node, topics::is_internal};
 
 pub(super) fn handle(node: &Node, request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
     let image = node.image();
@@ -77,7 +77,7 @@ fn describe(node: &Node, topic: &Topic, page: &[(&i32, &Partition)]) -> Describe
     DescribeTopicPartitionsResponseTopic {
         name: Some(topic.name.to_string()),
         topic_id: topic.id,
-        is_internal: &*topic.name == OFFSETS_TOPIC,
+        is_internal: is_internal(&topic.name),
         partitions: partitions.collect(),
         ..Default::default()
     }

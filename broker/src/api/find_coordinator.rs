@@ -8,20 +8,26 @@ use riverrun_core::protocol::{
     messages::{FindCoordinatorRequest, FindCoordinatorResponse, find_coordinator::Coordinator},
 };
 
-use super::group_error;
-use crate::{Reply, RequestContext, groups::CoordinatorError, node::Node};
+use super::{group_error, transactional};
+use crate::{Reply, RequestContext, groups::CoordinatorError, node::Node, transactions};
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
 pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: FindCoordinatorRequest) -> Reply {
-    if request.key_type != GROUP || node.groups.is_open() {
+    let is_open = match request.key_type {
+        GROUP => node.groups.is_open(),
+        TRANSACTION => node.transactions.is_open(),
+        _ => true,
+    };
+    if is_open {
         return Reply::now(answer(node, context, request));
     }
-    // The topic that holds the groups is made when the first group is looked for; that takes the disk a while.
+    // The topic that holds them is made when the first one is looked for; that takes the disk a while.
     let (node, context) = (Arc::clone(node), context.clone());
     let creator = Arc::clone(&node);
-    let creating = node.tasks.spawn_blocking_on(move || create_offsets_topic(&creator), &node.runtime);
+    let key_type = request.key_type;
+    let creating = node.tasks.spawn_blocking_on(move || create_topic(&creator, key_type), &node.runtime);
     Reply::later(async move {
         // Whether it was made is seen by its shards.
         let _ = creating.await;
@@ -29,9 +35,13 @@ pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: FindCo
     })
 }
 
-fn create_offsets_topic(node: &Node) {
-    if let Err(error) = node.create_offsets_topic() {
-        tracing::error!(%error, "cannot create the offsets topic");
+fn create_topic(node: &Arc<Node>, key_type: i8) {
+    let created = match key_type {
+        TRANSACTION => node.create_transactions_topic(),
+        _ => node.create_offsets_topic(),
+    };
+    if let Err(error) = created {
+        tracing::error!(%error, "cannot create a coordinator's topic");
     }
 }
 
@@ -53,7 +63,11 @@ fn find(node: &Node, context: &RequestContext, key_type: i8, key: String) -> Coo
             let error = CoordinatorError::NotAvailable;
             Err((group_error(&error), error.to_string()))
         }
-        TRANSACTION => Ok(()),
+        TRANSACTION if node.transactions.is_open() => Ok(()),
+        TRANSACTION => {
+            let error = transactions::CoordinatorError::NotAvailable;
+            Err((transactional::code(&error), error.to_string()))
+        }
         other => Err((ErrorCode::InvalidRequest, format!("there are no coordinators for keys of type {other}"))),
     };
     match found {

@@ -24,8 +24,12 @@ use riverrun_core::{
 
 use super::topic_code;
 use crate::{
-    Reply, RequestContext, groups::OFFSETS_TOPIC, metadata::ChangeError, node::Node, storage::Committed,
-    topics::TopicError,
+    Reply, RequestContext,
+    groups::OFFSETS_TOPIC,
+    metadata::ChangeError,
+    node::Node,
+    storage::Committed,
+    topics::{TopicError, is_internal},
 };
 
 pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: MetadataRequest) -> Reply {
@@ -115,7 +119,7 @@ fn find(node: &Node, version: i16, wanted: MetadataRequestTopic, unknown: ErrorC
 }
 
 /// Makes topics, together. Returns why those that are refused are.
-fn create(node: &Node, names: &[String]) -> (HashMap<String, ErrorCode>, Committed) {
+fn create(node: &Arc<Node>, names: &[String]) -> (HashMap<String, ErrorCode>, Committed) {
     let mut refusals = HashMap::new();
     let mut note = |name: &str, error: &ChangeError<TopicError<CreateTopicError>>| {
         // Another request was quicker.
@@ -126,9 +130,11 @@ fn create(node: &Node, names: &[String]) -> (HashMap<String, ErrorCode>, Committ
         tracing::warn!(topic = name, message, "cannot create the topic automatically");
         refusals.insert(name.to_owned(), code);
     };
-    let (internal, others): (Vec<_>, Vec<_>) = names.iter().partition(|name| *name == OFFSETS_TOPIC);
+    let (internal, others): (Vec<_>, Vec<_>) = names.iter().partition(|name| is_internal(name));
     for name in internal {
-        if let Err(error) = node.create_offsets_topic() {
+        let created =
+            if *name == OFFSETS_TOPIC { node.create_offsets_topic() } else { node.create_transactions_topic() };
+        if let Err(error) = created {
             note(name, &error);
         }
     }
@@ -159,7 +165,7 @@ fn describe(node: &Node, topic: &Topic) -> MetadataResponseTopic {
     MetadataResponseTopic {
         name: Some(topic.name.to_string()),
         topic_id: topic.id,
-        is_internal: &*topic.name == OFFSETS_TOPIC,
+        is_internal: is_internal(&topic.name),
         partitions: topic.partitions.iter().map(describe).collect(),
         ..Default::default()
     }

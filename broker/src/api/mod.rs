@@ -2,6 +2,8 @@
 //! No rule of the domain lives here. [`SERVED`] is the list of what this broker serves, and all that it advertises.
 
 mod acls;
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 pub(crate) mod api_versions;
 mod client_quotas;
@@ -16,6 +18,8 @@ mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -26,6 +30,7 @@ mod leave_group;
 mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -36,6 +41,8 @@ mod sasl;
 mod sync_group;
 #[cfg(test)]
 mod transaction_tests;
+mod transactional;
+mod txn_offset_commit;
 mod user_scram_credentials;
 mod write_txn_markers;
 
@@ -85,7 +92,11 @@ pub(crate) const SERVED: &[ApiKey] = &[
     ApiKey::DeleteRecords,
     ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::AddPartitionsToTxn,
+    ApiKey::AddOffsetsToTxn,
+    ApiKey::EndTxn,
     ApiKey::WriteTxnMarkers,
+    ApiKey::TxnOffsetCommit,
     ApiKey::DescribeAcls,
     ApiKey::CreateAcls,
     ApiKey::DeleteAcls,
@@ -103,6 +114,8 @@ pub(crate) const SERVED: &[ApiKey] = &[
     ApiKey::AlterUserScramCredentials,
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
+    ApiKey::DescribeTransactions,
+    ApiKey::ListTransactions,
     ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
 ];
@@ -156,7 +169,13 @@ fn dispatch(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Re
         RequestBody::CreateTopics(request) => create_topics::handle(node, request),
         RequestBody::DeleteTopics(request) => delete_topics::handle(node, context, request),
         RequestBody::DeleteRecords(request) => delete_records::handle(node, &request),
-        RequestBody::InitProducerId(request) => init_producer_id::handle(node, &request),
+        RequestBody::InitProducerId(request) => init_producer_id::handle(node, context, request),
+        RequestBody::AddPartitionsToTxn(request) => add_partitions_to_txn::handle(node, context, request),
+        RequestBody::AddOffsetsToTxn(request) => add_offsets_to_txn::handle(node, context, request),
+        RequestBody::EndTxn(request) => end_txn::handle(node, context, request),
+        RequestBody::TxnOffsetCommit(request) => txn_offset_commit::handle(node, context, request),
+        RequestBody::DescribeTransactions(request) => Reply::now(describe_transactions::handle(node, request)),
+        RequestBody::ListTransactions(request) => Reply::now(list_transactions::handle(node, &request)),
         RequestBody::OffsetForLeaderEpoch(request) => Reply::now(offset_for_leader_epoch::handle(node, &request)),
         RequestBody::WriteTxnMarkers(request) => write_txn_markers::handle(node, &request),
         RequestBody::DescribeProducers(request) => Reply::now(describe_producers::handle(node, &request)),

@@ -1,5 +1,5 @@
-//! OffsetFetch (API key 9): a group reads its positions. Null topics: all there are. v7: `require_stable` (KIP-447;
-//! without transactions every position is stable); v8: several groups; v9: member epoch; v10: topic ids.
+//! OffsetFetch (API key 9): a group reads its positions. Null topics: all there are. v7: `require_stable` (KIP-447):
+//! a position that an open transaction may replace is answered UNSTABLE_OFFSET_COMMIT; v8: several groups; v9: member epoch; v10: topic ids.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,8 +25,10 @@ use crate::{Reply, RequestContext, node::Node};
 
 pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: OffsetFetchRequest) -> Reply {
     let version = context.api_version;
+    let stable = request.require_stable;
     if version >= 8 {
-        let groups: Vec<_> = request.groups.into_iter().map(|group| fetch_group(node, version >= 10, group)).collect();
+        let groups: Vec<_> =
+            request.groups.into_iter().map(|group| fetch_group(node, version >= 10, stable, group)).collect();
         return Reply::later(
             async move { OffsetFetchResponse { groups: join_all(groups).await, ..Default::default() } },
         );
@@ -38,7 +40,7 @@ pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: Offset
         topics.into_iter().map(topic).collect()
     });
     let group = OffsetFetchRequestGroup { group_id: request.group_id, topics, ..Default::default() };
-    let fetched = fetch_group(node, false, group);
+    let fetched = fetch_group(node, false, stable, group);
     Reply::later(async move { to_single(version, fetched.await) })
 }
 
@@ -46,6 +48,7 @@ pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: Offset
 fn fetch_group(
     node: &Arc<Node>,
     by_id: bool,
+    require_stable: bool,
     request: OffsetFetchRequestGroup,
 ) -> impl Future<Output = OffsetFetchResponseGroup> + Send + use<> {
     let group_id = request.group_id;
@@ -53,7 +56,7 @@ fn fetch_group(
     let fetched = node.group_shard(&group_id).map(|shard| {
         let id = GroupId::from(group_id.as_str());
         node.groups.command(&shard, move |machine, _| {
-            let response = Ok(machine.fetch_offsets(&id, &selection));
+            let response = Ok(machine.fetch_offsets(&id, &selection, require_stable));
             Decision { records: Vec::new(), replies: Vec::new(), response }
         })
     });
@@ -118,9 +121,16 @@ fn unknown_topic(topic: OffsetFetchRequestTopics) -> OffsetFetchResponseTopics {
 fn by_topic(node: &Node, by_id: bool, fetched: Vec<FetchedOffset>) -> Vec<OffsetFetchResponseTopics> {
     let image = node.image();
     let mut topics: BTreeMap<Arc<str>, Vec<OffsetFetchResponsePartitions>> = BTreeMap::new();
-    for FetchedOffset { topic_partition, committed } in fetched {
+    for FetchedOffset { topic_partition, committed, is_unstable } in fetched {
         let partition_index = topic_partition.partition;
         let partition = match committed {
+            _ if is_unstable => OffsetFetchResponsePartitions {
+                partition_index,
+                committed_offset: -1,
+                metadata: Some(String::new()),
+                error_code: ErrorCode::UnstableOffsetCommit.code(),
+                ..Default::default()
+            },
             Some(committed) => OffsetFetchResponsePartitions {
                 partition_index,
                 committed_offset: committed.offset,

@@ -2,13 +2,19 @@
 //! committed: durable, where `riverrun.durability` says so.
 //!
 //! v7: zstd (KIP-110); v8: error messages (KIP-467); v10: leader hints (KIP-951), never needed by a single node;
-//! v13: topic ids. Transactional produce is not served: InitProducerId hands out no transactional session.
+//! v13: topic ids. Transactions: v3 names the producer's transactional id; v11: TRANSACTION_ABORTABLE (KIP-890); from v12 on
+//! a partition joins the transaction when it is written to, before that it must have been added.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::future::join_all;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
 use riverrun_core::{
+    ProducerEpoch, ProducerId,
+    log::AppendInfo,
     metadata::Topic,
     protocol::{
         ErrorCode,
@@ -18,24 +24,28 @@ use riverrun_core::{
         },
     },
     record::{BatchHeader, Compression},
+    transaction::{ProducerIdAndEpoch, TransactionError, TransactionalId},
 };
 
 use super::produce_code;
 use crate::{
     Reply, RequestContext,
-    groups::OFFSETS_TOPIC,
     node::Node,
-    storage::{Acks, Committed, ProduceError},
+    storage::{Acks, Committed, Partition, ProduceError},
+    topics::is_internal,
+    transactions::{self, CoordinatorError, Outcome, TransactionalError, Verification},
 };
+
+/// The first version whose clients know TRANSACTION_ABORTABLE.
+const ABORTABLE: i16 = 11;
+/// The first version in which partitions join a transaction without being added before (KIP-890).
+const ADDS_PARTITIONS: i16 = 12;
 
 pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: ProduceRequest) -> Reply {
     let Some(acks) = Acks::from_wire(request.acks) else {
         return Reply::now(all_refused(request, ErrorCode::InvalidRequiredAcks, None));
     };
-    if request.transactional_id.is_some() {
-        let message = "transactions are not supported";
-        return finish(acks, all_refused(request, ErrorCode::InvalidRequest, Some(message)), Vec::new(), 0);
-    }
+    let transactional_id = request.transactional_id.as_deref().map(TransactionalId::from);
     let by_id = context.api_version >= 13;
     let image = node.image();
     let mut waiting = Vec::new();
@@ -45,15 +55,18 @@ pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: Produc
         let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
         for partition in topic.partition_data {
             let produced = match known {
-                Some(known) => append(node, context, known, partition.index, partition.records, acks),
+                Some(known) => {
+                    let batch = Batch { index: partition.index, records: partition.records, acks };
+                    append(node, context, transactional_id.as_ref(), known, batch)
+                }
                 None if by_id => Err(Refusal::code(ErrorCode::UnknownTopicId)),
                 None => Err(Refusal::code(ErrorCode::UnknownTopicOrPartition)),
             };
-            let (response, committed) = match produced {
-                Ok((response, committed)) => (response, committed),
+            let (response, still) = match produced {
+                Ok((response, still)) => (response, still),
                 Err(refusal) => (refusal.into_response(partition.index), None),
             };
-            waiting.extend(committed.map(|committed| (responses.len(), partition_responses.len(), committed)));
+            waiting.extend(still.map(|still| (responses.len(), partition_responses.len(), still)));
             partition_responses.push(response);
         }
         responses.push(TopicProduceResponse { name: topic.name, topic_id: topic.topic_id, partition_responses });
@@ -83,25 +96,61 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// The answer to a transactional batch: a leader says of the coordinator's refusals what old clients act on rightly.
+    fn in_transaction(error: &TransactionalError, version: i16) -> Self {
+        let code = match error {
+            TransactionalError::Log(error) => produce_code(error),
+            TransactionalError::Coordinator(CoordinatorError::Refused(error)) => match error {
+                TransactionError::ProducerFenced { .. } => ErrorCode::InvalidProducerEpoch,
+                TransactionError::PartitionNotInTransaction if version < ABORTABLE => ErrorCode::InvalidTxnState,
+                TransactionError::ConcurrentTransactions if version < ADDS_PARTITIONS => ErrorCode::NotEnoughReplicas,
+                TransactionError::NotCoordinator | TransactionError::LogUnavailable => ErrorCode::NotEnoughReplicas,
+                error => ErrorCode::from(error),
+            },
+            // It makes a client ask again, and look for no other leader.
+            TransactionalError::Coordinator(CoordinatorError::Loading | CoordinatorError::NotAvailable) => {
+                ErrorCode::NotEnoughReplicas
+            }
+        };
+        Self { code, message: Some(error.to_string()) }
+    }
+}
+
 impl From<ProduceError> for Refusal {
     fn from(error: ProduceError) -> Self {
         Self { code: produce_code(&error), message: Some(error.to_string()) }
     }
 }
 
-type Produced = (PartitionProduceResponse, Option<Committed>);
+/// What an answer still waits for.
+enum Waiting {
+    /// What was appended is to be committed.
+    Committed(Committed),
+    /// The batch's turn has not come; then this is the answer.
+    Appended(BoxFuture<'static, PartitionProduceResponse>),
+}
 
-fn append(
-    node: &Node,
-    context: &RequestContext,
-    topic: &Topic,
+type Produced = (PartitionProduceResponse, Option<Waiting>);
+
+/// A batch as the request brings it.
+struct Batch {
     index: i32,
     records: Option<Bytes>,
     acks: Acks,
+}
+
+fn append(
+    node: &Arc<Node>,
+    context: &RequestContext,
+    transactional_id: Option<&TransactionalId>,
+    topic: &Topic,
+    batch: Batch,
 ) -> Result<Produced, Refusal> {
+    let Batch { index, records, acks } = batch;
     let unknown = || Refusal::code(ErrorCode::UnknownTopicOrPartition);
-    if &*topic.name == OFFSETS_TOPIC {
-        // Whoever could write here could forge any group.
+    if is_internal(&topic.name) {
+        // Whoever could write here could forge any group, or any transaction.
         return Err(Refusal::code(ErrorCode::InvalidTopicException));
     }
     let partition = node.storage.partition(topic.id, index).ok_or_else(unknown)?;
@@ -109,16 +158,71 @@ fn append(
     if context.api_version < 7 && is_zstd(&records) {
         return Err(Refusal::code(ErrorCode::UnsupportedCompressionType));
     }
-    let appended = partition.produce(records, acks)?;
-    let response = PartitionProduceResponse {
+    let appended = match transactional_producer(&records) {
+        None => partition.produce(records, acks)?,
+        // Records of a transaction that the request does not name: the log takes them if it is open there.
+        Some(producer) => match transactional_id {
+            None => partition.produce_in_open_transaction(records, acks)?,
+            Some(id) => {
+                let batch = transactions::Batch { records, acks };
+                return append_in_transaction(node, context.api_version, id, producer, &partition, index, batch);
+            }
+        },
+    };
+    let committed = (acks == Acks::All).then(|| Waiting::Committed(partition.committed(appended.last_offset + 1)));
+    Ok((appended_at(index, &appended), committed))
+}
+
+/// Who wrote a batch, if it belongs to a transaction.
+fn transactional_producer(records: &Bytes) -> Option<ProducerIdAndEpoch> {
+    let header = BatchHeader::parse(records).ok().filter(|header| header.attributes.is_transactional())?;
+    let epoch = ProducerEpoch(header.producer_epoch);
+    Some(ProducerIdAndEpoch { id: ProducerId(header.producer_id), epoch })
+}
+
+fn append_in_transaction(
+    node: &Arc<Node>,
+    version: i16,
+    transactional_id: &TransactionalId,
+    producer: ProducerIdAndEpoch,
+    partition: &Arc<Partition>,
+    index: i32,
+    batch: transactions::Batch,
+) -> Result<Produced, Refusal> {
+    let transactional_id = transactional_id.clone();
+    let verification = Verification { transactional_id, producer, adds: version >= ADDS_PARTITIONS };
+    let acks = batch.acks;
+    let (partition_of_later, waits) = (Arc::clone(partition), acks == Acks::All);
+    match node.produce_in_transaction(&verification, partition, batch) {
+        Outcome::Now(appended) => {
+            let appended = appended.map_err(|error| Refusal::in_transaction(&error, version))?;
+            let committed = waits.then(|| Waiting::Committed(partition.committed(appended.last_offset + 1)));
+            Ok((appended_at(index, &appended), committed))
+        }
+        Outcome::Later(appended) => {
+            let answer = async move {
+                let appended = match appended.await {
+                    Ok(appended) => appended,
+                    Err(error) => return Refusal::in_transaction(&error, version).into_response(index),
+                };
+                if waits && partition_of_later.committed(appended.last_offset + 1).await.is_err() {
+                    return Refusal::code(ErrorCode::KafkaStorageError).into_response(index);
+                }
+                appended_at(index, &appended)
+            };
+            Ok((PartitionProduceResponse { index, ..Default::default() }, Some(Waiting::Appended(answer.boxed()))))
+        }
+    }
+}
+
+fn appended_at(index: i32, appended: &AppendInfo) -> PartitionProduceResponse {
+    PartitionProduceResponse {
         index,
         base_offset: appended.base_offset,
         log_append_time_ms: appended.log_append_time.unwrap_or(-1),
         log_start_offset: appended.log_start_offset,
         ..Default::default()
-    };
-    let committed = (acks == Acks::All).then(|| partition.committed(appended.last_offset + 1));
-    Ok((response, committed))
+    }
 }
 
 fn is_zstd(records: &Bytes) -> bool {
@@ -126,12 +230,7 @@ fn is_zstd(records: &Bytes) -> bool {
 }
 
 /// The reply to a request whose appends are done.
-fn finish(
-    acks: Acks,
-    mut response: ProduceResponse,
-    waiting: Vec<(usize, usize, Committed)>,
-    timeout_ms: i32,
-) -> Reply {
+fn finish(acks: Acks, mut response: ProduceResponse, waiting: Vec<(usize, usize, Waiting)>, timeout_ms: i32) -> Reply {
     if acks == Acks::None {
         let mut partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
         return if partitions.any(|p| p.error_code != ErrorCode::None.code()) { Reply::Close } else { Reply::Never };
@@ -142,20 +241,24 @@ fn finish(
     let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
     let deadline = tokio::time::Instant::now() + timeout;
     Reply::later(async move {
-        let outcomes = waiting.into_iter().map(async |(topic, partition, committed)| {
-            let code = match tokio::time::timeout_at(deadline, committed).await {
-                Ok(Ok(())) => ErrorCode::None,
-                Ok(Err(_)) => ErrorCode::KafkaStorageError,
-                Err(_) => ErrorCode::RequestTimedOut,
+        let outcomes = waiting.into_iter().map(async |(topic, partition, still)| {
+            let outcome = match still {
+                Waiting::Committed(committed) => tokio::time::timeout_at(deadline, committed)
+                    .await
+                    .map(|committed| committed.map_or(Err(ErrorCode::KafkaStorageError), |()| Ok(None))),
+                Waiting::Appended(answer) => {
+                    tokio::time::timeout_at(deadline, answer).await.map(|answer| Ok(Some(answer)))
+                }
             };
-            (topic, partition, code)
+            (topic, partition, outcome.unwrap_or(Err(ErrorCode::RequestTimedOut)))
         });
-        for (topic, partition, code) in join_all(outcomes).await {
+        for (topic, partition, outcome) in join_all(outcomes).await {
             let found = response.responses.get_mut(topic).and_then(|t| t.partition_responses.get_mut(partition));
-            if code != ErrorCode::None
-                && let Some(partition) = found
-            {
-                *partition = Refusal::code(code).into_response(partition.index);
+            let Some(partition) = found else { continue };
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(answer)) => *partition = answer,
+                Err(code) => *partition = Refusal::code(code).into_response(partition.index),
             }
         }
         response

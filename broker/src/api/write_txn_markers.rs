@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use riverrun_core::{
+    TopicPartition,
     log::TransactionMarker,
     protocol::{
         ErrorCode,
@@ -20,8 +21,8 @@ use riverrun_core::{
     },
 };
 
-use super::produce_code;
-use crate::{Reply, node::Node, storage::Committed};
+use super::{group_error, produce_code};
+use crate::{Reply, node::Node, storage::Committed, transactions::MarkerError};
 
 pub(super) fn handle(node: &Arc<Node>, request: &WriteTxnMarkersRequest) -> Reply {
     let mut waiting = Vec::new();
@@ -51,7 +52,6 @@ pub(super) fn handle(node: &Arc<Node>, request: &WriteTxnMarkersRequest) -> Repl
 
 /// Appends a marker to its partitions. Returns what is known already, and by topic and partition what is to be awaited.
 fn write(node: &Node, marker: &WritableTxnMarker) -> (WritableTxnMarkerResult, Vec<(usize, usize, Committed)>) {
-    let image = node.image();
     let order = TransactionMarker {
         producer_id: marker.producer_id,
         producer_epoch: marker.producer_epoch,
@@ -60,10 +60,11 @@ fn write(node: &Node, marker: &WritableTxnMarker) -> (WritableTxnMarkerResult, V
         transaction_version: marker.transaction_version,
     };
     let append = |topic: &str, index: i32| {
-        let partition = image.topic(topic).and_then(|known| node.storage.partition(known.id, index));
-        let partition = partition.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        let appended = partition.append_marker(&order).map_err(|error| produce_code(&error))?;
-        Ok(partition.committed(appended.last_offset + 1))
+        node.append_marker(&TopicPartition::new(topic, index), &order).map_err(|error| match error {
+            MarkerError::NoPartition => ErrorCode::UnknownTopicOrPartition,
+            MarkerError::Log(error) => produce_code(&error),
+            MarkerError::Groups(error) => group_error(&error),
+        })
     };
     let mut waiting = Vec::new();
     let topics = marker.topics.iter().enumerate().map(|(place, topic)| {

@@ -275,6 +275,14 @@ settings! {
         "The form of the trust store. PEM is the one that is served.";
     super_users: String = String::new(), "super.users", any, Medium, ReadOnly,
         "Principals that may do everything, separated by semicolons: User:admin;User:CN=ops.";
+    transaction_max_timeout_ms: i32 = 900_000, "transaction.max.timeout.ms", at_least(1), High, ReadOnly,
+        "Milliseconds a transaction may be open at most; a producer that asks for more is refused.";
+    transaction_state_log_num_partitions: i32 = 50, "transaction.state.log.num.partitions", at_least(1), High, ReadOnly,
+        "Partitions of __transaction_state; counts when the topic is created, on first use.";
+    transaction_state_log_segment_bytes: i32 = 104_857_600, "transaction.state.log.segment.bytes", at_least(1_048_576), High, ReadOnly,
+        "Bytes of a segment of __transaction_state; counts when the topic is created.";
+    transactional_id_expiration_ms: i32 = 604_800_000, "transactional.id.expiration.ms", at_least(1), High, ReadOnly,
+        "Milliseconds after which an unused transactional id is forgotten.";
 }
 
 impl BrokerConfig {

@@ -255,16 +255,12 @@ pub(crate) const WITHOUT_EFFECT: &[&str] = &[
     "ssl.trustmanager.algorithm",
     "telemetry.max.bytes",
     "transaction.abort.timed.out.transaction.cleanup.interval.ms",
-    "transaction.max.timeout.ms",
     "transaction.partition.verification.enable",
     "transaction.remove.expired.transaction.cleanup.interval.ms",
     "transaction.state.log.load.buffer.size",
     "transaction.state.log.min.isr",
-    "transaction.state.log.num.partitions",
     "transaction.state.log.replication.factor",
-    "transaction.state.log.segment.bytes",
     "transaction.two.phase.commit.enable",
-    "transactional.id.expiration.ms",
     "unclean.leader.election.enable",
 ];
 

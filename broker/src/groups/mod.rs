@@ -11,6 +11,7 @@ use std::sync::{
 use riverrun_core::{
     TopicPartition,
     group::{Decision, GroupConfig, GroupError, GroupShard, Now, Response, Ticket, partition_for_group},
+    transaction::ProducerIdAndEpoch,
 };
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -71,6 +72,13 @@ impl Groups {
         !self.shards().is_empty()
     }
 
+    /// The partition of the offsets topic that holds a group.
+    pub(crate) fn partition_of(&self, group: &str) -> Option<TopicPartition> {
+        let count = u32::try_from(self.shards().len()).ok().filter(|count| *count > 0)?;
+        let index = i32::try_from(partition_for_group(group, count)).ok()?;
+        Some(TopicPartition::new(OFFSETS_TOPIC, index))
+    }
+
     /// The shard of a group; none as long as the offsets topic does not exist.
     pub(crate) fn shard_of(&self, group: &str) -> Option<Arc<Shard>> {
         let shards = self.shards();
@@ -87,6 +95,16 @@ impl Groups {
         let answer = shard.command(self.clock.now(), run);
         self.set_timer(shard);
         answer
+    }
+
+    /// Runs a command whose records belong to a producer's transaction; see [`Shard::command_in_transaction`].
+    pub(crate) fn command_in_transaction<T: Send + 'static>(
+        &self,
+        shard: &Arc<Shard>,
+        producer: ProducerIdAndEpoch,
+        run: impl FnOnce(&mut GroupShard, Now) -> Decision<Result<T, GroupError>>,
+    ) -> Pending<T> {
+        shard.command_in_transaction(self.clock.now(), producer, run)
     }
 
     /// Parks a caller in the shard of a group; see [`Shard::park`].

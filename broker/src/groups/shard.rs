@@ -12,14 +12,20 @@ use std::{
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use riverrun_core::{
+    ProducerId,
     group::{
         Decision, GroupConfig, GroupError, GroupShard, Now, Reply, Response, Ticket, decode_record, encode_record,
     },
-    record::{BatchBuilder, BatchOptions, DecompressLimits, batches},
+    log::TransactionMarker,
+    record::{BatchBuilder, BatchOptions, ControlRecord, ControlRecordType, DecompressLimits, RecordBatch, batches},
+    transaction::ProducerIdAndEpoch,
 };
 use tokio::sync::oneshot;
 
-use crate::storage::{LogOffline, OnCommitted, Partition, ReadIsolation};
+use crate::{
+    storage::{Committed, LogOffline, OnCommitted, Partition, ReadIsolation},
+    transactions::MarkerError,
+};
 
 /// Bytes read at once when loading.
 const LOAD_BYTES: usize = 1 << 20;
@@ -106,7 +112,13 @@ impl Shard {
             let start = offset;
             for batch in batches(read.records) {
                 let batch = batch.map_err(|error| format!("after offset {offset}: {error}"))?;
-                if !batch.header().attributes.is_control() {
+                let header = batch.header();
+                let producer = header.attributes.is_transactional().then_some(ProducerId(header.producer_id));
+                if header.attributes.is_control() {
+                    if let Some((producer, commit)) = producer.zip(end_of_transaction(&batch)) {
+                        machine.replay_marker(producer, commit);
+                    }
+                } else {
                     let records = batch.decode(&DecompressLimits::default());
                     let records = records.map_err(|error| format!("batch at offset {offset}: {error}"))?;
                     for record in &records {
@@ -117,7 +129,10 @@ impl Shard {
                         if let Some(decoded) =
                             decoded.map_err(|error| format!("record at offset {}: {error}", record.offset))?
                         {
-                            machine.replay(&decoded);
+                            match producer {
+                                Some(producer) => machine.replay_pending(producer, &decoded),
+                                None => machine.replay(&decoded),
+                            }
                         }
                     }
                 }
@@ -136,6 +151,15 @@ impl Shard {
         now: Now,
         run: impl FnOnce(&mut GroupShard, Now) -> Decision<Result<T, GroupError>>,
     ) -> Pending<T> {
+        self.command_as(now, None, run)
+    }
+
+    fn command_as<T: Send + 'static>(
+        self: &Arc<Self>,
+        now: Now,
+        producer: Option<ProducerIdAndEpoch>,
+        run: impl FnOnce(&mut GroupShard, Now) -> Decision<Result<T, GroupError>>,
+    ) -> Pending<T> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
         let decision = match &mut state.phase {
@@ -148,7 +172,8 @@ impl Shard {
                 let _ = sender.send(Err(error));
             }
             Ok(Decision { records, replies, response }) => {
-                let mut after = self.apply(&mut state, Decision { records, replies, response: () });
+                let decision = Decision { records, replies, response: () };
+                let mut after = self.apply_as(&mut state, decision, producer);
                 drop(state);
                 let response = match after.failed {
                     true => Err(GroupError::LogUnavailable),
@@ -164,6 +189,32 @@ impl Shard {
             }
         }
         Box::pin(async move { receiver.await.unwrap_or(Err(CoordinatorError::NotAvailable)) })
+    }
+
+    /// Runs a command whose records belong to a producer's transaction.
+    pub(crate) fn command_in_transaction<T: Send + 'static>(
+        self: &Arc<Self>,
+        now: Now,
+        producer: ProducerIdAndEpoch,
+        run: impl FnOnce(&mut GroupShard, Now) -> Decision<Result<T, GroupError>>,
+    ) -> Pending<T> {
+        self.command_as(now, Some(producer), run)
+    }
+
+    /// Appends the marker that ends a producer's transaction, and lets its positions count or drops them. Gives what to
+    /// wait for.
+    pub(crate) fn end_transaction(&self, marker: &TransactionMarker) -> Result<Committed, MarkerError> {
+        let mut state = self.lock();
+        let machine = match &mut state.phase {
+            Phase::Active(machine) => machine,
+            phase => return Err(MarkerError::Groups(phase.error())),
+        };
+        let appended = self.partition.append_marker(marker)?;
+        machine.replay_marker(ProducerId(marker.producer_id), marker.commit);
+        let end = appended.last_offset + 1;
+        state.appended_end = end;
+        drop(state);
+        Ok(self.partition.committed(end))
     }
 
     /// Runs a command whose caller is parked in the state machine.
@@ -249,16 +300,24 @@ impl Shard {
 
     /// Appends the records of a decision and replays them. What is left is to be released without the lock.
     fn apply(&self, state: &mut State, decision: Decision) -> After {
+        self.apply_as(state, decision, None)
+    }
+
+    /// The same; with a producer, within its transaction.
+    fn apply_as(&self, state: &mut State, decision: Decision, producer: Option<ProducerIdAndEpoch>) -> After {
         let mut failed = false;
         let replies = if decision.records.is_empty() {
             decision.replies
         } else {
-            match self.append(&decision) {
+            match self.append(&decision, producer) {
                 Ok(end) => {
                     state.appended_end = end;
                     if let Phase::Active(machine) = &mut state.phase {
                         for record in &decision.records {
-                            machine.replay(record);
+                            match producer {
+                                Some(producer) => machine.replay_pending(producer.id, record),
+                                None => machine.replay(record),
+                            }
                         }
                     }
                     decision.replies
@@ -274,9 +333,17 @@ impl Shard {
         After { end, failed, outgoing: state.take_callers(replies), then: None }
     }
 
-    fn append(&self, decision: &Decision) -> Result<i64, String> {
+    fn append(&self, decision: &Decision, producer: Option<ProducerIdAndEpoch>) -> Result<i64, String> {
         let now_ms = self.partition.wall_ms();
-        let mut builder = BatchBuilder::new(BatchOptions::default());
+        let mut builder = BatchBuilder::new(match producer {
+            None => BatchOptions::default(),
+            Some(ProducerIdAndEpoch { id, epoch }) => BatchOptions {
+                producer_id: id.0,
+                producer_epoch: epoch.0,
+                transactional: true,
+                ..BatchOptions::default()
+            },
+        });
         for record in &decision.records {
             let encoded = encode_record(record).map_err(|error| error.to_string())?;
             let added = builder.append(now_ms, Some(&encoded.key), encoded.value.as_deref(), []);
@@ -345,6 +412,17 @@ impl After {
                 }
             }),
         );
+    }
+}
+
+/// What a marker in the log says of its transaction: committed or aborted; `None` if it is no marker.
+fn end_of_transaction(batch: &RecordBatch) -> Option<bool> {
+    let records = batch.decode(&DecompressLimits::default()).ok()?;
+    let record = records.iter().next()?.ok()?;
+    match ControlRecord::parse(record.key).ok()?.control_type {
+        ControlRecordType::Commit => Some(true),
+        ControlRecordType::Abort => Some(false),
+        _ => None,
     }
 }
 

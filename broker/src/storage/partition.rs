@@ -210,6 +210,18 @@ impl Partition {
         self.append(batch, AppendOrigin::Client, acks)
     }
 
+    /// Appends a batch of a producer whose transaction is open here; otherwise the coordinator is to be asked first, and
+    /// then the batch is given to [`produce`](Self::produce).
+    pub(crate) fn produce_in_open_transaction(
+        self: &Arc<Self>,
+        batch: Bytes,
+        acks: Acks,
+    ) -> Result<AppendInfo, ProduceError> {
+        self.append_with(batch.len(), acks, |log, leader_epoch, now_ms| {
+            log.append_verified(batch, AppendOrigin::Client, None, leader_epoch, now_ms)
+        })
+    }
+
     /// Appends a batch of the broker's own.
     pub(crate) fn append_internal(self: &Arc<Self>, batch: Bytes) -> Result<AppendInfo, ProduceError> {
         self.append(batch, AppendOrigin::Coordinator, Acks::Leader)

@@ -61,6 +61,11 @@ impl GroupShard {
                 out.records.push(tombstone(group_id, TopicPartition::new(topic.clone(), *partition)));
             }
         }
+        let is_stored = |tp: &&TopicPartition| {
+            group.offsets.get(&tp.topic).is_some_and(|partitions| partitions.contains_key(&tp.partition))
+        };
+        let pending = self.pending.partitions(group_id).filter(|tp| !is_stored(tp)).cloned();
+        out.records.extend(pending.map(|tp| tombstone(group_id, tp)));
         out.records.push(GroupRecord::Group { group_id: group_id.clone(), value: None });
         Ok(())
     }
@@ -73,6 +78,11 @@ impl GroupShard {
                 let named = partitions.keys().map(|partition| TopicPartition::new(topic.clone(), *partition));
                 out.records.extend(named.filter(|tp| is_gone(tp)).map(|tp| tombstone(&group.id, tp)));
             }
+            let is_stored = |tp: &&TopicPartition| {
+                group.offsets.get(&tp.topic).is_some_and(|partitions| partitions.contains_key(&tp.partition))
+            };
+            let pending = self.pending.partitions(&group.id).filter(|tp| is_gone(tp) && !is_stored(tp)).cloned();
+            out.records.extend(pending.map(|tp| tombstone(&group.id, tp)));
         }
         out
     }

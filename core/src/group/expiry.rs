@@ -8,7 +8,7 @@
 //! | any other | never |
 //!
 //! A position committed with a retention of its own expires at the time that gave. A group without members and without
-//! positions is forgotten.
+//! positions is forgotten. What an open transaction may replace does not expire, nor does its group.
 //!
 //! Source: Kafka `OffsetMetadataManager.cleanupExpiredOffsets`, `OffsetExpirationConditionImpl`.
 
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use super::{
     CommittedOffset, Decision, GroupRecord, GroupShard, GroupState, Now, classic::Group, offsets::tombstone,
-    timer::Timer,
+    timer::Timer, transactions::PendingOffsets,
 };
 use crate::TopicPartition;
 
@@ -26,20 +26,21 @@ impl GroupShard {
         let next_ms = now.monotonic_ms.saturating_add(self.config.offsets_retention_check_interval_ms.max(1));
         self.timers.set(Timer::OffsetExpiry, next_ms);
         for group in self.groups.values() {
-            group.expire_offsets(self.config.offsets_retention_ms, now, out);
+            group.expire_offsets(&self.pending, self.config.offsets_retention_ms, now, out);
         }
     }
 }
 
 impl Group {
-    fn expire_offsets(&self, retention_ms: i64, now: Now, out: &mut Decision) {
+    fn expire_offsets(&self, pending: &PendingOffsets, retention_ms: i64, now: Now, out: &mut Decision) {
         let subscribed = self.subscribed_topics();
         let Some(rule) = self.expiry_rule(subscribed.as_ref()) else { return };
-        let mut remains = false;
+        let mut remains = pending.has_group(&self.id);
         for (topic, partitions) in &self.offsets {
             for (partition, offset) in partitions {
-                if rule.expires(topic, offset, retention_ms, now) {
-                    out.records.push(tombstone(&self.id, TopicPartition::new(topic.clone(), *partition)));
+                let tp = TopicPartition::new(topic.clone(), *partition);
+                if rule.expires(topic, offset, retention_ms, now) && !pending.is_pending(&self.id, &tp) {
+                    out.records.push(tombstone(&self.id, tp));
                 } else {
                     remains = true;
                 }

@@ -7,7 +7,9 @@
 //! # Calling contract
 //! The caller owns the log of the partition and the clock, and calls one method at a time, under one lock:
 //!
-//! 1. *Load*: [`decode`](decode_record) the partition's records in order and [`replay`](GroupShard::replay) each; then
+//! 1. *Load*: [`decode`](decode_record) the partition's records in order and [`replay`](GroupShard::replay) each, those
+//!    of transactional batches with [`replay_pending`](GroupShard::replay_pending) and markers with
+//!    [`replay_marker`](GroupShard::replay_marker); then
 //!    [`start`](GroupShard::start), whose decision is handled as in 2. Until then callers are told that the
 //!    coordinator is loading.
 //! 2. *Command*: call it, and get a [`Decision`]. [`encode`](encode_record) and append its `records` as one batch, all
@@ -25,16 +27,16 @@
 //! that call or of a later one. A caller whose connection is gone needs no word here: its answer is dropped.
 //!
 //! # What is durable
-//! Positions, and the generation of a group with its members and assignments: what the records say. Only `replay`
+//! Positions, those of open transactions included, and the generation of a group with its members and assignments: what the records say. Only `replay`
 //! changes them, and only `replay` makes a group Stable, so that an assignment is never seen that a restart would not
 //! find. Volatile, as in Kafka: who is joining, parked callers, deadlines, and a generation whose assignment has not
 //! been accepted: after a restart the generation before it stands, and no member of the lost one ever had partitions.
 //!
 //! # Not here
-//! Transactional offset commits, and the consumer, share and streams group protocols (KIP-848, 932, 1071). Assignors
+//! The consumer, share and streams group protocols (KIP-848, 932, 1071). Assignors
 //! run in the clients. Resolving topic ids to names, and authorization, are the broker's.
 //!
-//! Source: Kafka `GroupMetadataManager`, `ClassicGroup`, `OffsetMetadataManager`; KIP-62, 134, 345, 394, 559, 814.
+//! Source: Kafka `GroupMetadataManager`, `ClassicGroup`, `OffsetMetadataManager`; KIP-62, 98, 134, 345, 394, 559, 814.
 
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
@@ -62,6 +64,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod transactions;
 
 pub use codec::{DecodeRecordError, EncodedRecord, decode_record, encode_record};
 pub use config::GroupConfig;

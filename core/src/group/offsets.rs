@@ -33,7 +33,7 @@ impl GroupShard {
     }
 
     /// Whether a commit may make a group: only one without a generation, from a consumer that no group manages.
-    fn admit_commit_to_new(&self, request: &OffsetCommitRequest) -> Result<(), GroupError> {
+    pub(super) fn admit_commit_to_new(&self, request: &OffsetCommitRequest) -> Result<(), GroupError> {
         if request.generation.is_some() {
             return Err(GroupError::IllegalGeneration { current: super::GenerationId::default() });
         }
@@ -43,7 +43,7 @@ impl GroupShard {
         Ok(())
     }
 
-    fn commit_one(
+    pub(super) fn commit_one(
         &self,
         request: &OffsetCommitRequest,
         offset: &OffsetToCommit,
@@ -70,19 +70,29 @@ impl GroupShard {
         Ok(())
     }
 
-    /// Reads positions: those asked for in the order asked, stored or not, or all that are stored, by topic.
-    pub fn fetch_offsets(&self, group_id: &GroupId, selection: &OffsetSelection) -> Vec<FetchedOffset> {
+    /// Reads positions: those asked for in the order asked, stored or not, or all that are stored, by topic. If they are
+    /// to be stable, one that an open transaction may replace is told as such.
+    pub fn fetch_offsets(
+        &self,
+        group_id: &GroupId,
+        selection: &OffsetSelection,
+        require_stable: bool,
+    ) -> Vec<FetchedOffset> {
         let group = self.groups.get(group_id);
-        match selection {
+        let mut fetched = match selection {
             OffsetSelection::All => group.map(Group::all_offsets).unwrap_or_default(),
             OffsetSelection::Partitions(partitions) => partitions
                 .iter()
                 .map(|tp| {
                     let committed = group.and_then(|g| g.offsets.get(&tp.topic)?.get(&tp.partition)).cloned();
-                    FetchedOffset { topic_partition: tp.clone(), committed }
+                    FetchedOffset { topic_partition: tp.clone(), committed, is_unstable: false }
                 })
                 .collect(),
+        };
+        for offset in fetched.iter_mut().filter(|_| require_stable) {
+            offset.is_unstable = self.pending.is_pending(group_id, &offset.topic_partition);
         }
+        fetched
     }
 
     /// Deletes positions. The response is one outcome for each, or the reason why none was looked at; a position that
@@ -114,7 +124,8 @@ impl GroupShard {
             if is_subscribed(&tp.topic) {
                 return Err(GroupError::SubscribedToTopic { group: group_id.clone(), topic: tp.topic.to_string() });
             }
-            if group.offsets.get(&tp.topic).is_some_and(|p| p.contains_key(&tp.partition)) {
+            let is_stored = group.offsets.get(&tp.topic).is_some_and(|p| p.contains_key(&tp.partition));
+            if is_stored || self.pending.is_pending(group_id, tp) {
                 out.records.push(tombstone(group_id, tp.clone()));
             }
             Ok(())
@@ -155,6 +166,7 @@ impl Group {
             let fetched = move |(partition, committed): (&i32, &CommittedOffset)| FetchedOffset {
                 topic_partition: TopicPartition::new(topic.clone(), *partition),
                 committed: Some(committed.clone()),
+                is_unstable: false,
             };
             partitions.iter().map(fetched).collect::<Vec<_>>()
         };

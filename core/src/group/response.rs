@@ -126,6 +126,8 @@ pub struct FetchedOffset {
     pub topic_partition: TopicPartition,
     /// What is stored, if anything.
     pub committed: Option<super::CommittedOffset>,
+    /// Whether it is to be asked for again, as an open transaction may replace it.
+    pub is_unstable: bool,
 }
 
 /// A group in a list.

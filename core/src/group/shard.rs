@@ -10,6 +10,7 @@ use super::{
     join::JoinStep,
     sync::SyncStep,
     timer::{Timer, Timers},
+    transactions::PendingOffsets,
 };
 
 /// The groups of one partition of `__consumer_offsets`.
@@ -18,19 +19,20 @@ pub struct GroupShard {
     pub(super) config: GroupConfig,
     pub(super) groups: BTreeMap<GroupId, Group>,
     pub(super) timers: Timers,
+    pub(super) pending: PendingOffsets,
 }
 
 impl GroupShard {
     /// A shard without groups. Replay the partition's records, then call [`start`](Self::start).
     pub fn new(config: GroupConfig) -> Self {
-        Self { config, groups: BTreeMap::new(), timers: Timers::default() }
+        Self { config, groups: BTreeMap::new(), timers: Timers::default(), pending: PendingOffsets::default() }
     }
 
     /// Ends loading: gives every member of the loaded groups a session that begins now, and shrinks groups that have
     /// become too large.
     pub fn start(&mut self, now: Now) -> Decision {
         let mut out = Decision::empty();
-        let Self { config, groups, timers } = self;
+        let Self { config, groups, timers, .. } = self;
         let mut cx = Context { config, timers, now, out: &mut out };
         cx.set(Timer::OffsetExpiry, config.offsets_retention_check_interval_ms);
         for group in groups.values_mut() {
@@ -52,6 +54,7 @@ impl GroupShard {
         }
         self.groups.clear();
         self.timers.clear();
+        self.pending = PendingOffsets::default();
         out.replies
     }
 
@@ -65,6 +68,10 @@ impl GroupShard {
         match record {
             GroupRecord::Offset { group_id, topic_partition, value } => {
                 let topic = &topic_partition.topic;
+                match value {
+                    Some(_) => self.pending.supersede(group_id, topic_partition),
+                    None => self.pending.remove(group_id, topic_partition),
+                }
                 if let Some(value) = value {
                     let group = self.group_or_new(group_id);
                     group.offsets.entry(topic.clone()).or_default().insert(topic_partition.partition, value.clone());
@@ -84,7 +91,7 @@ impl GroupShard {
                 for member_id in group.members.keys().chain(&group.pending) {
                     self.timers.cancel(&group.session_timer(member_id));
                 }
-                if !group.offsets.is_empty() {
+                if !group.offsets.is_empty() || self.pending.has_group(group_id) {
                     // A record written after the deletion, or one whose tombstone is gone, is the group's new start.
                     let offsets = group.offsets;
                     self.groups.insert(group_id.clone(), Group { offsets, ..Group::new(group_id.clone()) });
@@ -127,7 +134,7 @@ impl GroupShard {
             }
             let mut group = Group::new(request.group_id.clone());
             group.state_since_ms = Some(now.wall_ms);
-            let Self { config, groups, timers } = self;
+            let Self { config, groups, timers, .. } = self;
             let step = group.join(request, ticket, &mut Context { config, timers, now, out });
             if !group.members.is_empty() || !group.pending.is_empty() {
                 groups.insert(group.id.clone(), group);
@@ -215,7 +222,7 @@ impl GroupShard {
         now: Now,
         out: &'a mut Decision,
     ) -> Option<(&'a mut Group, Context<'a>)> {
-        let Self { config, groups, timers } = self;
+        let Self { config, groups, timers, .. } = self;
         Some((groups.get_mut(group_id)?, Context { config, timers, now, out }))
     }
 
@@ -231,7 +238,7 @@ impl GroupShard {
         }
     }
 
-    fn group_or_new(&mut self, group_id: &GroupId) -> &mut Group {
+    pub(super) fn group_or_new(&mut self, group_id: &GroupId) -> &mut Group {
         self.groups.entry(group_id.clone()).or_insert_with(|| Group::new(group_id.clone()))
     }
 }

@@ -189,7 +189,7 @@ impl Broker {
 
     pub(super) fn committed(&self, topic: &str) -> Option<i64> {
         let selection = OffsetSelection::Partitions(vec![TopicPartition::new(topic, 0)]);
-        let fetched = self.shard.fetch_offsets(&GROUP.into(), &selection).remove(0);
+        let fetched = self.shard.fetch_offsets(&GROUP.into(), &selection, false).remove(0);
         fetched.committed.map(|committed| committed.offset)
     }
 

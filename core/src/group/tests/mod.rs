@@ -8,3 +8,4 @@ mod offsets;
 mod random;
 mod rebalance;
 mod static_members;
+mod transactions;

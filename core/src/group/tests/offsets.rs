@@ -76,7 +76,7 @@ fn each_position_has_its_own_outcome() {
     request.offsets[0].metadata = "x".repeat(4_097);
     let outcomes = broker.commit_with(&request);
     assert_eq!(outcomes, Ok(vec![Err(GroupError::OffsetMetadataTooLarge { length: 4_097, limit: 4_096 }), Ok(())]));
-    let all = broker.shard.fetch_offsets(&GROUP.into(), &OffsetSelection::All);
+    let all = broker.shard.fetch_offsets(&GROUP.into(), &OffsetSelection::All, false);
     assert_eq!(all.iter().map(|f| f.topic_partition.clone()).collect::<Vec<_>>(), [TopicPartition::new("t", 1)]);
 }
 
@@ -93,7 +93,7 @@ fn what_a_commit_says_is_what_a_fetch_returns_even_after_a_restart() {
     let request = OffsetCommitRequest { offsets: vec![offset], ..commit_request(None, &[]) };
     assert_eq!(broker.commit_with(&request), Ok(vec![Ok(())]));
     broker.restart();
-    let fetched = broker.shard.fetch_offsets(&GROUP.into(), &OffsetSelection::All);
+    let fetched = broker.shard.fetch_offsets(&GROUP.into(), &OffsetSelection::All, false);
     let committed = fetched[0].committed.clone().unwrap();
     assert_eq!((committed.offset, committed.leader_epoch, committed.metadata.as_str()), (42, Some(3), "here"));
     assert_eq!(committed.commit_timestamp_ms, broker.now().wall_ms);

@@ -257,7 +257,7 @@ impl World {
     fn check(&self) {
         let (live, found) = (&self.broker.shard, self.broker.recovered());
         let group = GROUP.into();
-        let positions = |shard: &crate::group::GroupShard| shard.fetch_offsets(&group, &OffsetSelection::All);
+        let positions = |shard: &crate::group::GroupShard| shard.fetch_offsets(&group, &OffsetSelection::All, false);
         assert_eq!(positions(live), positions(&found));
         if self.broker.state() == GroupState::Stable {
             assert_eq!(live.describe(&group), found.describe(&group));
