@@ -15,22 +15,23 @@ fn produce(log: &mut Log, producer_id: i64, base_sequence: i32, count: i32) {
         BatchOptions { producer_id, producer_epoch: 3, base_sequence, transactional: true, ..BatchOptions::default() };
     let mut builder = BatchBuilder::new(options);
     for _ in 0..count {
-        builder.append(1_700_000_000_000, Some(b"key"), Some(b"value"), []).unwrap();
+        builder.append(1_700_000_000_000, Some(b"key"), Some(b"value"), []).expect("room in the batch");
     }
-    log.append(builder.build().unwrap(), AppendOrigin::Client, LeaderEpoch(5), 1_700_000_000_000).unwrap();
+    log.append(builder.build().expect("a batch"), AppendOrigin::Client, LeaderEpoch(5), 1_700_000_000_000)
+        .expect("the append");
 }
 
 fn end(log: &mut Log, producer_id: i64, producer_epoch: i16, commit: bool) {
     let marker =
         TransactionMarker { producer_id, producer_epoch, commit, coordinator_epoch: 12, transaction_version: 0 };
-    log.append_marker(&marker, LeaderEpoch(5), 1_700_000_001_000).unwrap();
+    log.append_marker(&marker, LeaderEpoch(5), 1_700_000_001_000).expect("the marker");
 }
 
 fn dump(command: &str, file: &Path) -> String {
     let mut words = command.split_whitespace();
     let mut tool = Command::new(words.next().expect("a command"));
     tool.args(words).args(["--deep-iteration", "--print-data-log", "--files"]).arg(file);
-    let output = tool.output().unwrap();
+    let output = tool.output().expect("the tool runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     text
