@@ -17,10 +17,20 @@ struct Broker {
 
 impl Broker {
     fn start(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, Stdio::inherit())
+    }
+
+    /// The same, with what it logs in a file.
+    fn start_logging(data_dir: &Path, log: &Path) -> Self {
+        Self::start_with(data_dir, std::fs::File::create(log).expect("a file").into())
+    }
+
+    fn start_with(data_dir: &Path, stderr: Stdio) -> Self {
         let mut child = riverrun()
             .args(["broker", "--listen", "127.0.0.1:0", "--set", "group.initial.rebalance.delay.ms=0", "--data-dir"])
             .arg(data_dir)
             .stdout(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .expect("the broker starts");
         let mut lines = BufReader::new(child.stdout.as_mut().expect("piped")).lines();
@@ -196,12 +206,14 @@ fn a_folder_of_somebody_else_is_left_alone() {
 }
 
 #[test]
-fn a_corrupt_segment_is_named_and_kept() {
+fn a_corrupt_segment_takes_its_partition_offline_and_is_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut broker = Broker::start(folder.path());
-    succeeded(broker.run(&["topic", "create", "t", "-p", "1"]));
-    for value in ["one\n", "two\n", "three\n"] {
-        assert!(broker.produce(&["t"], value).status.success());
+    for topic in ["t", "sound"] {
+        succeeded(broker.run(&["topic", "create", topic, "-p", "1"]));
+        for value in ["one\n", "two\n", "three\n"] {
+            assert!(broker.produce(&[topic], value).status.success());
+        }
     }
     // A crash: nothing is known to be sound when the broker starts again.
     broker.signal("KILL");
@@ -210,11 +222,16 @@ fn a_corrupt_segment_is_named_and_kept() {
     bytes[65] ^= 1;
     std::fs::write(&path, &bytes).expect("writes");
 
-    let again = riverrun()
-        .args(["broker", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(folder.path())
-        .output()
-        .expect("it runs");
-    refused(&again, 1, &[&path.display().to_string(), "corrupt at byte 0", "Restore the file from a copy"]);
+    let log = folder.path().join("broker.log");
+    let mut again = Broker::start_logging(folder.path(), &log);
+    let read = ["consume", "sound", "--from-beginning", "--max", "3"];
+    assert!(succeeded(again.run(&read)).contains("three"), "the other partition is served");
+    let described = succeeded(again.run(&["topic", "describe", "t"]));
+    assert!(described.contains("none"), "the damaged one has no leader: {described}");
+    again.signal("TERM");
+    let said = std::fs::read_to_string(&log).expect("the log");
+    for word in [&*path.display().to_string(), "corrupt at byte 0", "riverrun log verify"] {
+        assert!(said.contains(word), "'{word}' is not in: {said}");
+    }
     assert_eq!(std::fs::read(&path).expect("the segment"), bytes, "not a byte was cut off");
 }

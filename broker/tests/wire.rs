@@ -38,7 +38,8 @@ fn empty(key: ApiKey) -> RequestBody {
         Heartbeat LeaveGroup SyncGroup DescribeGroups ListGroups SaslHandshake ApiVersions CreateTopics
         DeleteTopics DeleteRecords InitProducerId OffsetForLeaderEpoch DescribeConfigs AlterConfigs DescribeLogDirs SaslAuthenticate
         CreatePartitions DeleteGroups IncrementalAlterConfigs OffsetDelete DescribeCluster ListConfigResources DescribeTopicPartitions
-        WriteTxnMarkers DescribeProducers
+        WriteTxnMarkers DescribeProducers AddPartitionsToTxn AddOffsetsToTxn EndTxn TxnOffsetCommit DescribeTransactions ListTransactions
+        DescribeAcls CreateAcls DeleteAcls DescribeUserScramCredentials AlterUserScramCredentials DescribeClientQuotas AlterClientQuotas
     }
 }
 
@@ -49,7 +50,8 @@ async fn every_version_of_every_api_that_is_advertised_is_answered() {
     peer.request(4, 2, request).await;
     let versions = peer.response::<ApiVersionsRequest>(4).await.1;
     assert_eq!(versions.error_code, 0);
-    assert!(versions.finalized_features.iter().all(|feature| feature.name == "metadata.version"));
+    let served = ["metadata.version", "transaction.version"];
+    assert!(versions.finalized_features.iter().all(|feature| served.contains(&&*feature.name)));
     for api in &versions.api_keys {
         let key = ApiKey::try_from(api.api_key).unwrap();
         for version in supported_versions(key) {
@@ -125,7 +127,7 @@ async fn what_is_malformed_ends_its_connection_and_no_other() {
         ("garbage", framed(&[0xa5; 64])),
         ("an empty frame", framed(&[])),
         ("an unknown API", framed(&header(999, 0))),
-        ("an API that is not served", framed(&[header(24, 0), vec![0; 50]].concat())),
+        ("an API that is not served", framed(&[header(83, 0), vec![0; 50]].concat())),
         ("a version that is not known", framed(&header(1, 99))),
         ("a body cut short", framed(&[header(3, 1), vec![0, 0, 0, 9]].concat())),
         ("a count that lies", framed(&[header(3, 1), vec![0x7f, 0xff, 0xff, 0xff]].concat())),

@@ -100,8 +100,11 @@ async fn describe(client: &Client, names: &[String]) -> Result<()> {
         println!("topic {name}, id {}, {} partitions", id(topic.id), topic.partitions.len());
         let partitions: Vec<TopicPartition> =
             topic.partitions.iter().map(|info| info.topic_partition.clone()).collect();
-        let earliest = offsets(&admin, &partitions, OffsetSpec::Earliest).await?;
-        let latest = offsets(&admin, &partitions, OffsetSpec::Latest).await?;
+        // A partition without a leader has nobody to ask, and is shown as such at once.
+        let led = topic.partitions.iter().filter(|info| info.leader.is_some());
+        let led: Vec<TopicPartition> = led.map(|info| info.topic_partition.clone()).collect();
+        let earliest = offsets(&admin, &led, OffsetSpec::Earliest).await?;
+        let latest = offsets(&admin, &led, OffsetSpec::Latest).await?;
         let rows: Vec<_> = topic
             .partitions
             .iter()
