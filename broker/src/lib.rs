@@ -8,13 +8,13 @@
 //! |---|---|
 //! | `api` | one file per Kafka API: wire messages to domain calls and back |
 //! | `listener` | TCP connections: frames in, responses out in order |
-//! | `storage` | the data directory, partitions, group commit, retention |
+//! | `storage` | the data directory, partitions, group commit, retention, compaction |
 //! | `metadata`, `topics` | the metadata log and what follows from its changes |
 //! | `groups` | the driver of the group coordinator |
 //! | `security` | listeners' protocols, TLS, principals |
 //! | [`config`] | Kafka's broker settings, one table |
 //!
-//! Not here: transactions, quotas, replication, compaction.
+//! Not here: quotas, replication.
 
 #![deny(missing_docs)]
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]

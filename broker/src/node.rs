@@ -18,7 +18,7 @@ use crate::{
     listener::OpenConnections,
     metadata::{ChangeError, MetadataStore},
     security::{Authorizer, ListenerSecurity},
-    storage::{Committed, Storage},
+    storage::{CleanerSettings, Committed, Storage},
     transactions::Transactions,
 };
 
@@ -133,6 +133,7 @@ impl Node {
         for listener in &self.listeners {
             listener.reconfigure(&settings);
         }
+        self.storage.set_cleaner(CleanerSettings::of(settings.config()));
         let defaults = settings.config().log_defaults(self.in_memory);
         *self.log_defaults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(defaults);
         for topic in image.topics() {

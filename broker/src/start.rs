@@ -236,6 +236,9 @@ fn open(
     write_feature_level(&node)?;
     node.apply_configs();
     open_topics(&node)?;
+    if node.start_config.log_cleaner_enable {
+        node.storage.start_cleaner()?;
+    }
     Ok(node)
 }
 

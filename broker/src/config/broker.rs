@@ -5,7 +5,7 @@
 //! (`kafka_names`). Names and defaults are those of Kafka's `KafkaConfig`; `riverrun.*` are ours.
 
 use super::value::{
-    ConfigType, ConfigValue, Durability, Importance, Secret, UpdateMode, any, at_least, list_of, one_of,
+    ConfigType, ConfigValue, Durability, Importance, Secret, UpdateMode, any, at_least, fraction, list_of, one_of,
     one_of_ignoring_case,
 };
 
@@ -141,6 +141,28 @@ settings! {
         "The security protocol of each listener name: NAME:PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.";
     listeners: Vec<String> = Vec::new(), "listeners", any, High, ReadOnly,
         "The addresses to listen on: PLAINTEXT://host:port, several with commas; port 0 lets the system choose.";
+    log_cleaner_backoff_ms: i64 = 15_000, "log.cleaner.backoff.ms", at_least(0), Medium, Dynamic,
+        "Milliseconds between two looks for logs to compact, when there was none.";
+    log_cleaner_dedupe_buffer_size: i64 = 134_217_728, "log.cleaner.dedupe.buffer.size", at_least(1_048_576), Medium, Dynamic,
+        "Memory in bytes for the keys of one compaction: the more it holds, the fewer times a long log is gone over.";
+    log_cleaner_delete_retention_ms: i64 = 86_400_000, "log.cleaner.delete.retention.ms", at_least(0), Medium, Dynamic,
+        "Milliseconds a tombstone outlives its compaction, in topics that do not say.";
+    log_cleaner_enable: bool = true, "log.cleaner.enable", any, Medium, ReadOnly,
+        "Whether topics with cleanup.policy=compact are compacted. Without it __consumer_offsets only grows.";
+    log_cleaner_io_buffer_load_factor: f64 = 0.9, "log.cleaner.io.buffer.load.factor", fraction, Medium, Dynamic,
+        "The share of the memory for keys that is filled before the rest is left for the next time.";
+    log_cleaner_io_buffer_size: i32 = 524_288, "log.cleaner.io.buffer.size", at_least(0), Medium, Dynamic,
+        "Bytes for reading and writing while a log is compacted; more if a batch is larger.";
+    log_cleaner_io_max_bytes_per_second: f64 = f64::MAX, "log.cleaner.io.max.bytes.per.second", at_least(1), Medium, Dynamic,
+        "Bytes a second that compaction reads and writes, so that it leaves the disk to producers and consumers.";
+    log_cleaner_max_compaction_lag_ms: i64 = i64::MAX, "log.cleaner.max.compaction.lag.ms", at_least(1), Medium, Dynamic,
+        "Milliseconds after which a record must be open to compaction, in topics that do not say.";
+    log_cleaner_min_cleanable_ratio: f64 = 0.5, "log.cleaner.min.cleanable.ratio", fraction, Medium, Dynamic,
+        "The share of a log that must be dirty before it is compacted, in topics that do not say.";
+    log_cleaner_min_compaction_lag_ms: i64 = 0, "log.cleaner.min.compaction.lag.ms", at_least(0), Medium, Dynamic,
+        "Milliseconds a record is safe from compaction, in topics that do not say.";
+    log_cleaner_threads: i32 = 1, "log.cleaner.threads", at_least(1), Medium, Dynamic,
+        "Accepted; one thread compacts, whatever the number.";
     log_cleanup_policy: Vec<String> = vec!["delete".to_owned()], "log.cleanup.policy", list_of(POLICIES), Medium, Dynamic,
         "What becomes of old records in topics that do not say: `delete`, `compact` or both.";
     log_dir: Option<String> = None, "log.dir", any, High, ReadOnly,

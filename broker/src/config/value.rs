@@ -113,7 +113,20 @@ number! {
     i16 => Short, "a 16-bit integer";
     i32 => Int, "a 32-bit integer";
     i64 => Long, "a 64-bit integer";
-    f64 => Double, "a number";
+}
+
+impl ConfigValue for f64 {
+    const TYPE: ConfigType = ConfigType::Double;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
+        number.ok_or_else(|| "expected a number".to_owned())
+    }
+
+    /// As Java writes it: with an exponent from ten millions on.
+    fn render(&self) -> Option<String> {
+        Some(if self.abs() < 1e7 { format!("{self:?}") } else { format!("{self:E}") })
+    }
 }
 
 impl ConfigValue for bool {
@@ -266,6 +279,11 @@ pub(crate) fn at_least<T: Bounded>(min: i32) -> impl Fn(&T) -> Result<(), String
         Some(number) if number < f64::from(min) => Err(format!("must be at least {min}")),
         _ => Ok(()),
     }
+}
+
+/// Accepts numbers from 0 to 1.
+pub(crate) fn fraction(value: &f64) -> Result<(), String> {
+    if (0.0..=1.0).contains(value) { Ok(()) } else { Err("must be a fraction from 0 to 1".to_owned()) }
 }
 
 /// Accepts one of the given texts.

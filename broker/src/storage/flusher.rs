@@ -149,13 +149,17 @@ impl Flusher {
     }
 
     fn fail(&self, partition: &Partition, error: &StorageError) {
-        let reason = format!("{error}: {}", error.source);
+        self.fail_for(partition, &format!("{error}: {}", error.source));
+    }
+
+    /// Takes the directory offline after a failed sync of a partition's files.
+    pub(super) fn fail_for(&self, partition: &Partition, reason: &str) {
         tracing::error!(
             partition = %partition.topic_partition(),
             reason,
             "the data directory is offline: no more records are taken; restart the broker once the disk is sound",
         );
-        let _ = self.offline.set(reason);
+        let _ = self.offline.set(reason.to_owned());
         partition.fail_waiting();
     }
 

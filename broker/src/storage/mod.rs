@@ -1,8 +1,9 @@
-//! The data directory: its partitions, the thread that syncs them, the thread that keeps house.
+//! The data directory: its partitions, the threads that sync them, keep house, and compact.
 //!
 //! Invariant: what stands in the registry belongs to a topic of the metadata, and is open, at rest or offline; a deleted
 //! topic leaves the registry before its folders go.
 
+mod cleaner;
 mod flusher;
 mod housekeeping;
 mod opening;
@@ -31,6 +32,8 @@ use riverrun_core::{
 };
 
 use crate::clock::Clock;
+use cleaner::Cleaner;
+pub(crate) use cleaner::CleanerSettings;
 use flusher::Flusher;
 use housekeeping::Housekeeping;
 pub(crate) use opening::TopicLogs;
@@ -91,6 +94,7 @@ pub(crate) struct Storage {
     clock: Clock,
     flusher: Arc<Flusher>,
     housekeeping: Arc<Housekeeping>,
+    cleaner: Arc<Cleaner>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// By topic id; a topic's partitions in their order.
     topics: DashMap<Uuid, Vec<Arc<Partition>>>,
@@ -131,12 +135,15 @@ impl Storage {
         let tails = Arc::new(Tails::new(TAIL_BYTES));
         let metadata = Partition::new(log, LeaderEpoch(0), clock, Arc::clone(&flusher), Arc::new(Tails::new(0)));
         let metadata = Arc::new(metadata);
+        let checkpoint = (Arc::clone(&place.vfs), place.root.join(CLEANED_TO));
+        let cleaner = Cleaner::new(checkpoint, points.cleaned.clone(), Arc::clone(&flusher), clock);
         let storage = Arc::new(Self {
             place,
             directory: Mutex::new(directory),
             clock,
             flusher,
             housekeeping: Arc::new(Housekeeping::new(check_interval)),
+            cleaner: Arc::new(cleaner),
             threads: Mutex::default(),
             topics: DashMap::new(),
             metadata,
@@ -150,6 +157,24 @@ impl Storage {
         ];
         storage.threads.lock().unwrap_or_else(PoisonError::into_inner).extend(threads);
         Ok(storage)
+    }
+
+    /// Starts the thread that compacts; after the topics are open.
+    pub(crate) fn start_cleaner(self: &Arc<Self>) -> Result<(), StorageOpenError> {
+        let thread = self.cleaner.start(Arc::downgrade(self)).map_err(StorageOpenError::Thread)?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+
+    /// Puts other settings of the cleaner in force.
+    pub(crate) fn set_cleaner(&self, settings: CleanerSettings) {
+        self.cleaner.set(settings);
+    }
+
+    /// Compacts what is due, on the calling thread.
+    #[cfg(test)]
+    fn clean_now(&self) {
+        self.cleaner.clean_all(&|| self.of_topics());
     }
 
     /// The log of the metadata.
@@ -192,6 +217,7 @@ impl Storage {
         for (topic, logs) in topics.iter().zip(opened) {
             self.take_in(topic, logs);
         }
+        self.cleaner.keep(&self.of_topics());
     }
 
     /// Makes the logs of new topics, or of new partitions. Blocks on the disk. On an error none is taken in.
@@ -219,6 +245,10 @@ impl Storage {
             return;
         }
         removed.iter().flat_map(|(_, partitions)| partitions).for_each(|partition| partition.retire());
+        // The names of a folder that is renamed, and made anew, must not be written to by a compaction of the old one.
+        let all = removed.iter().flat_map(|(_, partitions)| partitions);
+        let names: Vec<_> = all.map(|partition| partition.topic_partition()).collect();
+        self.cleaner.let_go(&names);
         // Checkpoints go by name: left behind, they would be held against a topic that is made anew.
         if let Err(error) = self.write_checkpoints() {
             tracing::error!(%error, "cannot take a deleted topic out of the checkpoints");
@@ -304,8 +334,13 @@ impl Storage {
 
     fn all(&self) -> Vec<Arc<Partition>> {
         let mut all = vec![Arc::clone(&self.metadata)];
-        all.extend(self.topics.iter().flat_map(|topic| topic.value().clone()));
+        all.extend(self.of_topics());
         all
+    }
+
+    /// All but the metadata, which is no topic that may be compacted.
+    fn of_topics(&self) -> Vec<Arc<Partition>> {
+        self.topics.iter().flat_map(|topic| topic.value().clone()).collect()
     }
 
     /// Writes how far each log is durable, where it starts, and what else spares the next start a look at it. Nothing is
@@ -362,9 +397,10 @@ impl Storage {
     fn stop_threads(&self) {
         self.flusher.stop();
         self.housekeeping.stop();
+        self.cleaner.stop();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
-            // The housekeeping thread itself may drop the last reference.
+            // One of these threads may itself drop the last reference.
             if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
                 tracing::error!("a thread of the data directory panicked");
             }

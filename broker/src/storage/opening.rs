@@ -45,7 +45,7 @@ pub(super) struct StartPoints {
     log_starts: BTreeMap<TopicPartition, i64>,
     bookmarks: BTreeMap<TopicPartition, Bookmark>,
     /// How far each log was compacted.
-    cleaned: BTreeMap<TopicPartition, i64>,
+    pub(super) cleaned: BTreeMap<TopicPartition, i64>,
     was_clean: bool,
 }
 

@@ -18,8 +18,8 @@ use bytes::{Bytes, BytesMut};
 use riverrun_core::{
     LeaderEpoch, TopicPartition,
     log::{
-        AbortedTransaction, ActiveProducer, AppendError, AppendInfo, AppendOrigin, Bookmark, Durability, FileSpan,
-        FlushTicket, Found, Log, LogConfig, OffsetTime, ReadError, ReadInfo, StorageError, TransactionMarker,
+        AbortedTransaction, ActiveProducer, AppendError, AppendInfo, AppendOrigin, Bookmark, Cleanable, Durability,
+        FileSpan, FlushTicket, Found, Log, LogConfig, OffsetTime, ReadError, ReadInfo, StorageError, TransactionMarker,
     },
 };
 
@@ -92,6 +92,8 @@ impl Offsets {
 pub(crate) struct Fetched {
     pub(crate) records: Fetch,
     pub(crate) offsets: Offsets,
+    /// How often compacted segments had been swapped in before: see [`Partition::aborted_transactions`].
+    pub(crate) swaps: u64,
 }
 
 /// Where batches that were found are.
@@ -348,7 +350,7 @@ impl Partition {
         isolation: ReadIsolation,
     ) -> Result<ReadInfo, PartitionReadError> {
         let fetched = self.fetch(offset, max_bytes, at_least_one, isolation, usize::MAX)?;
-        let Fetched { records, offsets } = fetched;
+        let Fetched { records, offsets, .. } = fetched;
         let records = match records {
             Fetch::Memory(batches) => concatenated(batches),
             Fetch::File(span) => self.load(&span, offset, max_bytes, at_least_one, isolation)?,
@@ -390,7 +392,7 @@ impl Partition {
         if state.gone {
             return Err(PartitionReadError::Gone);
         }
-        let offsets = state.offsets();
+        let (offsets, swaps) = (state.offsets(), state.log.swaps());
         let found = state.log.find(offset, max_bytes, offsets.bound(isolation), at_least_one, worth_bytes);
         if found.is_err() {
             self.note_offline(&state);
@@ -403,11 +405,11 @@ impl Partition {
             // Looking at headers may take the disk: nobody must wait for that.
             Found::File(search) => match search.locate() {
                 Ok(Some(span)) => Fetch::File(span),
-                Ok(None) | Err(_) => return self.fetch_slowly(offset, max_bytes, at_least_one, isolation),
+                Ok(None) | Err(_) => return self.fetch_slowly(offset, max_bytes, at_least_one, isolation, swaps),
             },
-            Found::Unknown => return self.fetch_slowly(offset, max_bytes, at_least_one, isolation),
+            Found::Unknown => return self.fetch_slowly(offset, max_bytes, at_least_one, isolation, swaps),
         };
-        Ok(Fetched { records, offsets })
+        Ok(Fetched { records, offsets, swaps })
     }
 
     fn fetch_slowly(
@@ -416,10 +418,11 @@ impl Partition {
         max_bytes: usize,
         at_least_one: bool,
         isolation: ReadIsolation,
+        swaps: u64,
     ) -> Result<Fetched, PartitionReadError> {
         let read = self.read_slowly(offset, max_bytes, at_least_one, isolation)?;
         let batches = if read.records.is_empty() { Vec::new() } else { vec![read.records] };
-        Ok(Fetched { records: Fetch::Memory(batches), offsets: self.offsets() })
+        Ok(Fetched { records: Fetch::Memory(batches), offsets: self.offsets(), swaps })
     }
 
     /// Reads while the log is held: for the few reads that have to load or rebuild an index first, or that find damage.
@@ -497,13 +500,20 @@ impl Partition {
         (!state.gone).then(|| state.log.active_producers())
     }
 
-    /// The aborted transactions that overlap offsets below the last stable offset.
+    /// The aborted transactions that overlap offsets below the last stable offset, for records that were found when there
+    /// had been so many swaps. `None` if there have been more since: compaction takes out records of aborted transactions
+    /// and then does not name them any more, but the records that were found may still have them.
     pub(crate) fn aborted_transactions(
         &self,
         from: i64,
         up_to: i64,
-    ) -> Result<Vec<AbortedTransaction>, PartitionReadError> {
-        Ok(self.lock().log.aborted_transactions(from, up_to)?)
+        swaps: u64,
+    ) -> Result<Option<Vec<AbortedTransaction>>, PartitionReadError> {
+        let mut state = self.lock();
+        if state.log.swaps() != swaps {
+            return Ok(None);
+        }
+        Ok(Some(state.log.aborted_transactions(from, up_to)?))
     }
 
     /// Bytes on disk.
@@ -586,6 +596,39 @@ impl Partition {
             state.fetches.iter().for_each(|interest| interest.changed());
         }
         Ok(removed)
+    }
+
+    /// Whether it is deleted, or closed for good.
+    pub(super) fn is_gone(&self) -> bool {
+        self.lock().gone
+    }
+
+    /// What can be compacted, and whether it is worth it.
+    pub(super) fn cleanable(
+        &self,
+        cleaned_to: Option<i64>,
+        now_ms: i64,
+    ) -> Result<Option<(Cleanable, bool)>, ReadError> {
+        let mut state = self.lock();
+        if state.gone {
+            return Ok(None);
+        }
+        let found = state.log.cleanable(cleaned_to, now_ms);
+        if found.is_err() {
+            self.note_offline(&state);
+        }
+        Ok(found?.map(|cleanable| (cleanable, cleanable.is_due(state.log.config()))))
+    }
+
+    /// Does a step of a compaction; `None` if the partition is gone or is not to be compacted any more.
+    pub(super) fn while_compacted<T>(&self, step: impl FnOnce(&mut Log) -> T) -> Option<T> {
+        let mut state = self.lock();
+        (!state.gone && state.log.config().cleanup_policy.compact).then(|| step(&mut state.log))
+    }
+
+    /// Does a step of a swap, which is to be completed whatever has become of the partition.
+    pub(super) fn in_swap<T>(&self, step: impl FnOnce(&mut Log) -> T) -> T {
+        step(&mut self.lock().log)
     }
 
     /// Takes part in nothing any more: whoever waits is told so.

@@ -1,5 +1,7 @@
 //! The data directory on a disk that fails: what was acknowledged, and what is said afterwards.
 
+mod compaction;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;

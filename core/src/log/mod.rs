@@ -25,7 +25,8 @@
 //! indexes and snapshots can be deleted without changing an answer (L8); a damaged batch is a torn tail or an error,
 //! never silently the end of the log (L9).
 //!
-//! Compaction is in `compaction/`: what is rewritten stands beside the log's files until it takes their place (L10).
+//! Compaction is in `compaction/`: what is rewritten stands beside the log's files until it takes their place (L10). The
+//! log does not compact itself: its owner has a thread for it.
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 mod append;

@@ -1,5 +1,7 @@
 //! Reading one partition for a fetch: what it answers, and where the records are.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use riverrun_core::{
     log::FileSpan,
@@ -101,17 +103,24 @@ pub(super) fn read(
         let data = PartitionData { diverging_epoch, ..described(index, partition.offsets(), limits) };
         return Part { data, file: None };
     }
-    read_records(partition, wanted, limits, before, memory_max)
-        .unwrap_or_else(|error| Part::refused(index, read_code(&error)))
+    loop {
+        match read_records(partition, wanted, limits, before, memory_max) {
+            Ok(Some(part)) => return part,
+            // The log was compacted in between. It takes another rewritten segment to come here again.
+            Ok(None) => {}
+            Err(error) => return Part::refused(index, read_code(&error)),
+        }
+    }
 }
 
+/// `None` if the records and the aborted transactions do not belong together.
 fn read_records(
     partition: &Partition,
     wanted: &FetchPartition,
     limits: &Limits,
     before: &Answer,
     memory_max: usize,
-) -> Result<Part, PartitionReadError> {
+) -> Result<Option<Part>, PartitionReadError> {
     let (offset, isolation) = (wanted.fetch_offset, limits.isolation);
     // The first records of a response come whatever their size, or a large batch would stop its readers for ever.
     let at_least_one = before.bytes == 0;
@@ -129,21 +138,27 @@ fn read_records(
         Found::Memory(batches) => concatenated(batches),
         Found::File(span) => {
             if limits.takes_files && can_be_sent(&span) {
-                let aborted_transactions = aborted(partition, limits, offset, found.offsets.last_stable)?;
+                let range = offset..found.offsets.last_stable;
+                let Some(aborted_transactions) = aborted(partition, limits, range, found.swaps)? else {
+                    return Ok(None);
+                };
                 let data = PartitionData { aborted_transactions, ..data };
-                return Ok(Part { data, file: Some(span) });
+                return Ok(Some(Part { data, file: Some(span) }));
             }
             partition.load(&span, offset, max_bytes, at_least_one, isolation)?
         }
     };
     if !limits.reads_zstd && has_zstd(&records) {
-        return Ok(Part::refused(wanted.partition, ErrorCode::UnsupportedCompressionType));
+        return Ok(Some(Part::refused(wanted.partition, ErrorCode::UnsupportedCompressionType)));
     }
     let aborted_transactions = match end_of(&records, limits) {
-        Some(end) => aborted(partition, limits, offset, end)?,
+        Some(end) => match aborted(partition, limits, offset..end, found.swaps)? {
+            Some(aborted_transactions) => aborted_transactions,
+            None => return Ok(None),
+        },
         None => data.aborted_transactions.clone(),
     };
-    Ok(Part { data: PartitionData { aborted_transactions, records: Some(records), ..data }, file: None })
+    Ok(Some(Part { data: PartitionData { aborted_transactions, records: Some(records), ..data }, file: None }))
 }
 
 /// Whether records are better sent from their file than read.
@@ -176,21 +191,23 @@ fn described(index: i32, offsets: Offsets, limits: &Limits) -> PartitionData {
 }
 
 /// The aborted transactions with records in a range. The client passes over them: the bytes go out as they are. A range
-/// that is too long, as that of records which stay in their file may be, names some in vain, as Kafka's does.
+/// that is too long, as that of records which stay in their file may be, names some in vain, as Kafka's does. `None` if
+/// the log was compacted since `swaps` were counted.
 fn aborted(
     partition: &Partition,
     limits: &Limits,
-    from: i64,
-    up_to: i64,
-) -> Result<Option<Vec<AbortedTransaction>>, PartitionReadError> {
+    range: Range<i64>,
+    swaps: u64,
+) -> Result<Option<Option<Vec<AbortedTransaction>>>, PartitionReadError> {
     if limits.isolation != ReadIsolation::Committed {
-        return Ok(None);
+        return Ok(Some(None));
     }
     let wire = |aborted: riverrun_core::log::AbortedTransaction| AbortedTransaction {
         producer_id: aborted.producer_id,
         first_offset: aborted.first_offset,
     };
-    Ok(Some(partition.aborted_transactions(from, up_to)?.into_iter().map(wire).collect()))
+    let found = partition.aborted_transactions(range.start, range.end, swaps)?;
+    Ok(found.map(|found| Some(found.into_iter().map(wire).collect())))
 }
 
 /// The offset after the last batch, for those to whom it matters.
