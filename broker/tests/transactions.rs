@@ -21,7 +21,7 @@ use riverrun_core::{
             txn_offset_commit::{TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic},
         },
     },
-    record::BatchOptions,
+    record::{BatchOptions, DecompressLimits, batches},
 };
 
 const ID: &str = "id";
@@ -463,6 +463,110 @@ async fn administrators_see_transactions() {
         assert_eq!(list(by_pattern("i.")).await.1, 1);
         assert_eq!(list(by_pattern("i")).await.1, 0);
         assert_eq!(list(by_pattern("(")).await.0, ErrorCode::InvalidRegularExpression.code());
+        broker.shutdown().await.unwrap();
+    }
+}
+
+/// What a consumer with `read_committed` makes of the log: the values that are not of aborted transactions, and how many
+/// records it was sent.
+async fn committed_values(peer: &Peer, topic: &str) -> (Vec<String>, usize) {
+    let (mut found, mut sent, mut next) = (Vec::new(), 0, 0);
+    loop {
+        let request = FetchRequest { isolation_level: 1, ..fetch_request(topic, next, 0) };
+        let fetched = peer.call_in(12, request).await.responses.remove(0).partitions.remove(0);
+        assert_eq!(fetched.error_code, 0, "{fetched:?}");
+        let mut aborted = fetched.aborted_transactions.unwrap_or_default();
+        let records = fetched.records.unwrap_or_default();
+        if records.is_empty() {
+            return (found, sent);
+        }
+        let mut void = std::collections::HashSet::new();
+        for batch in batches(records) {
+            let batch = batch.unwrap();
+            let header = *batch.header();
+            next = header.next_offset();
+            aborted.retain(|each| {
+                let begun = each.first_offset <= header.last_offset();
+                if begun {
+                    void.insert(each.producer_id);
+                }
+                !begun
+            });
+            for record in &batch.decode(&DecompressLimits::default()).unwrap() {
+                let record = record.unwrap();
+                if header.attributes.is_control() {
+                    // The second number of the key is 0 for an abort.
+                    if record.key.unwrap()[2..4] == [0, 0] {
+                        void.remove(&header.producer_id);
+                    }
+                    continue;
+                }
+                sent += 1;
+                if !void.contains(&header.producer_id) {
+                    found.push(String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned());
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compaction_shows_no_reader_what_was_aborted() {
+    const ROUNDS: usize = 60;
+    for way in BOTH {
+        let settings = [
+            ("log.cleaner.backoff.ms", "1"),
+            ("log.cleaner.min.cleanable.ratio", "0"),
+            ("log.cleaner.delete.retention.ms", "0"),
+            ("log.cleanup.policy", "compact"),
+            ("log.roll.ms", "1"),
+            ("transaction.state.log.num.partitions", "1"),
+        ];
+        let broker = settings.iter().fold(builder(), |builder, (name, value)| builder.set(name, value).unwrap());
+        let broker = broker.in_memory().start().await.unwrap();
+        let peer = Peer::connect(&broker, way).await;
+        peer.create_topic("t", 1).await;
+        let mut producer = Producer::init(&peer, Protocol::Second).await;
+        let reader = Peer::connect(&broker, way).await;
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let write = async {
+            for round in 0..ROUNDS {
+                assert_eq!(producer.write("t", "void").await, 0);
+                assert_eq!(producer.end(false).await.error_code, 0);
+                assert_eq!(producer.write("t", &format!("kept {round}")).await, 0);
+                assert_eq!(producer.end(true).await.error_code, 0);
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+        };
+        let last = format!("kept {}", ROUNDS - 1);
+        let read = async {
+            let deadline = tokio::time::Instant::now() + PATIENCE;
+            loop {
+                let is_done = done.load(std::sync::atomic::Ordering::Relaxed);
+                let (seen, sent) = committed_values(&reader, "t").await;
+                assert!(seen.iter().all(|value| value != "void"), "{way:?}: {seen:?}");
+                if is_done && sent < ROUNDS / 2 && seen.last() == Some(&last) {
+                    break;
+                }
+                assert!(tokio::time::Instant::now() < deadline, "{way:?}: still {sent} records");
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(write, read);
+        // The coordinator's own log shrinks as well, and it goes on.
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let (_, states) = committed_values(&reader, "__transaction_state").await;
+            if states < ROUNDS {
+                break;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{states} of at least {} records", 2 * ROUNDS);
+            // Only what comes next closes the segment that grows.
+            assert_eq!(producer.write("t", "more").await, 0);
+            assert_eq!(producer.end(true).await.error_code, 0);
+        }
+        assert_eq!(producer.write("t", "more").await, 0);
+        assert_eq!(producer.end(true).await.error_code, 0);
         broker.shutdown().await.unwrap();
     }
 }

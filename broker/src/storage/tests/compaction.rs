@@ -105,6 +105,8 @@ async fn a_compacted_topic_keeps_the_last_value_of_every_key() {
     let folders = storage.set_strays_aside(|folder| folder.starts_with("t-")).unwrap();
     storage.open_topics(&[compacted(TOPIC, 2)], &folders);
     let first = partition(&storage, 0);
+    storage.clean_now();
+    assert!(first.in_swap(|log| log.is_resting()), "not woken for nothing");
     assert_eq!(records(&first), after);
     write_rounds(&first, 20).await;
     storage.clean_now();
