@@ -28,11 +28,17 @@ class Tools:
         ran = subprocess.run([self.script, "tool", tool, *arguments], input=stdin, capture_output=True, text=True,
                              timeout=TIMEOUT)
         out = ran.stdout + ran.stderr
-        assert fails or ran.returncode == 0, f"{tool} ended with exit code {ran.returncode}: {out[-400:]}"
+        assert fails or ran.returncode == 0, f"{tool} ended with exit code {ran.returncode}: {_complaint(out)}"
         return out
 
     def at(self, broker, tool, *arguments, **more):
         return self.run(tool, "--bootstrap-server", broker.bootstrap, *arguments, **more)
+
+
+def _complaint(out):
+    """The line that tells what went wrong, among usage texts and stack traces."""
+    lines = [line.strip() for line in out.splitlines() if re.search(r"Exception|[Ee]rror", line)]
+    return (lines or out.splitlines() or ["nothing was printed"])[-1 if lines and "Caused by" in lines[-1] else 0]
 
 
 def _holds(out, *patterns):

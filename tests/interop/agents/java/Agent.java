@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -373,6 +374,9 @@ public class Agent {
     }
 
     public static void main(String[] arguments) throws Exception {
+        // Whatever else writes to standard output, a logger for example, must not come between the answers.
+        PrintStream answers = System.out;
+        System.setOut(System.err);
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = in.readLine(); line != null; line = in.readLine()) {
             ObjectNode answer = JSON.createObjectNode();
@@ -381,7 +385,7 @@ public class Agent {
             } catch (Throwable failed) {
                 answer.put("error", failed.getClass().getSimpleName() + ": " + failed.getMessage());
             }
-            System.out.println(JSON.writeValueAsString(answer));
+            answers.println(JSON.writeValueAsString(answer));
         }
         System.exit(0);
     }
