@@ -248,7 +248,7 @@ settings! {
     sasl_enabled_mechanisms: Vec<String> = vec!["GSSAPI".to_owned()], "sasl.enabled.mechanisms", any, Medium, ReadOnly,
         "SASL mechanisms of SASL listeners: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER. GSSAPI is not served.";
     sasl_jaas_config: Option<Secret> = None, "sasl.jaas.config", any, Medium, ReadOnly,
-        "Users of PLAIN, in JAAS form; set as listener.name.<listener>.<mechanism>.sasl.jaas.config.";
+        "Users of PLAIN, in JAAS form; set as `listener.name.<listener>.<mechanism>.sasl.jaas.config`.";
     sasl_oauthbearer_clock_skew_seconds: i32 = 30, "sasl.oauthbearer.clock.skew.seconds", at_least(0), Low, ReadOnly,
         "Seconds by which the clocks of the token's issuer and this broker may differ.";
     sasl_oauthbearer_expected_audience: Vec<String> = Vec::new(), "sasl.oauthbearer.expected.audience", any, Low, ReadOnly,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Log, StorageError, checkpoint,
+    CheckpointError, Log, StorageError, checkpoint,
     open::METADATA,
     rest::SyncedPlace,
     roll::write_whole,
@@ -51,37 +51,36 @@ impl Log {
     /// # Errors
     /// [`StorageError`] if a segment's file cannot be opened.
     pub fn begin_flush(&mut self) -> Result<Option<FlushTicket>, StorageError> {
-        let mut files = std::mem::take(&mut self.closed_files);
-        let mut names_changed = !files.is_empty();
+        self.check_may_flush()?;
+        // Nothing is taken for synced before all that has to be synced is at hand.
+        let mut segments = Vec::new();
         for segment in self.segments.values_mut().filter(|segment| segment.dirty) {
             let file = segment.path("log").display().to_string();
             let handle = segment.file(&*self.vfs).map_err(|source| StorageError { action: "open", file, source })?;
-            files.push(handle);
-            segment.dirty = false;
-            names_changed |= segment.base_offset >= self.recovery_point;
+            segments.push((segment.base_offset, handle));
         }
-        if self.epochs_dirty {
-            let path = self.folder.join("leader-epoch-checkpoint");
-            if let Err(error) = checkpoint::write_epochs(&*self.vfs, &path, self.epochs.entries()) {
-                self.offline = Some(error.to_string());
-                let (action, file) = ("write", path.display().to_string());
-                return Err(StorageError { action, file, source: io::Error::other(error) });
+        let metadata = if self.names_unsynced && !(segments.is_empty() && self.closed_files.is_empty()) {
+            let path = self.folder.join(METADATA);
+            let file = path.display().to_string();
+            Some(self.vfs.open(&path).map_err(|source| StorageError { action: "open", file, source })?)
+        } else {
+            None
+        };
+        let epochs_removed = self.write_epochs_if_changed()?;
+        let mut files = std::mem::take(&mut self.closed_files);
+        let mut names_changed = !files.is_empty() || epochs_removed;
+        for (base, handle) in segments {
+            files.push(handle);
+            names_changed |= base >= self.recovery_point;
+            if let Some(segment) = self.segments.get_mut(&base) {
+                segment.dirty = false;
             }
-            self.epochs_dirty = false;
         }
         if files.is_empty() {
             return Ok(None);
         }
         let mut folders = Vec::new();
-        if self.names_unsynced {
-            let metadata = self.folder.join(METADATA);
-            let file = self.vfs.open(&metadata).map_err(|source| StorageError {
-                action: "open",
-                file: metadata.display().to_string(),
-                source,
-            })?;
-            files.push(file);
-        }
+        files.extend(metadata);
         if names_changed || self.names_unsynced {
             folders.push(self.folder.clone());
         }
@@ -96,6 +95,42 @@ impl Log {
         };
         let (vfs, names) = (Arc::clone(&self.vfs), self.names_unsynced);
         Ok(Some(FlushTicket { files, folders, vfs, up_to, names }))
+    }
+
+    /// After a failed sync nothing may be taken for durable any more, whatever a second one says.
+    fn check_may_flush(&self) -> Result<(), StorageError> {
+        let Some(reason) = &self.offline else { return Ok(()) };
+        let is_dirty = self.epochs_dirty || self.segments.values().any(|segment| segment.dirty);
+        if !is_dirty && self.closed_files.is_empty() {
+            return Ok(());
+        }
+        let (file, source) = (self.folder.display().to_string(), io::Error::other(reason.clone()));
+        Err(StorageError { action: "flush", file, source })
+    }
+
+    /// Returns whether the file was removed instead, since the disk is full: without it the epochs are read off the
+    /// batches, with an old one they would be wrong.
+    fn write_epochs_if_changed(&mut self) -> Result<bool, StorageError> {
+        if !self.epochs_dirty {
+            return Ok(false);
+        }
+        let path = self.folder.join("leader-epoch-checkpoint");
+        let written = checkpoint::write_epochs(&*self.vfs, &path, self.epochs.entries());
+        let failed = match written {
+            Ok(()) => {
+                self.epochs_dirty = false;
+                return Ok(false);
+            }
+            Err(CheckpointError::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
+                match self.vfs.remove(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => error,
+                    _ => return Ok(true),
+                }
+            }
+            Err(error) => io::Error::other(error),
+        };
+        self.offline = Some(format!("{} cannot be written: {failed}", path.display()));
+        Err(StorageError { action: "write", file: path.display().to_string(), source: failed })
     }
 
     /// Takes note of a ticket that has run. An error takes the log offline: what the disk holds is unknown then, and a

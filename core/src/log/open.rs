@@ -290,7 +290,9 @@ impl Log {
         let io = |action| io_error(action, &path);
         let size = segment.file(&*self.vfs).and_then(|file| file.len()).map_err(io("measure"))?;
         segment.size = size;
-        if next_base.is_some_and(|next| next <= trust.to) && self.trust_closed(&mut segment, trust.snapshot_at)? {
+        // The files beside a segment are synced by the first flush that reaches beyond it.
+        let settled = next_base.is_some_and(|next| next < trust.to);
+        if settled && self.trust_closed(&mut segment, trust.snapshot_at)? {
             return Ok(segment);
         }
         // Before this place, all is as it was written.

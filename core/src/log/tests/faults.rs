@@ -212,6 +212,42 @@ fn any_one_failure_of_the_disk_is_survived() {
     }
 }
 
+/// A failed sync is never made good by a later one: not even for a log that has rolled in between.
+#[test]
+fn nothing_is_durable_after_a_failed_sync() {
+    let vfs = SimulatedVfs::new();
+    let mut log = open(&vfs, small(), 0).expect("opens");
+    append(&mut log, &values(3, "kept"), 1).expect("appends");
+    let durable = log.flush().expect("syncs");
+    append(&mut log, &values(3, "lost"), 2).expect("appends");
+    vfs.inject(Fault::Sync(0));
+    log.flush().expect_err("the sync fails");
+    vfs.heal();
+    let _ = log.roll();
+    log.flush().expect_err("what the first sync lost, a second one cannot bring back");
+    assert_eq!(log.recovery_point(), durable);
+}
+
+/// A disk too full for the list of epochs costs that list, which can be read off the batches, and not the log.
+#[test]
+fn a_full_disk_does_not_take_a_log_offline() {
+    let vfs = SimulatedVfs::new();
+    let mut log = open(&vfs, small(), 0).expect("opens");
+    append(&mut log, &values(3, "kept"), 1).expect("appends");
+    vfs.inject(Fault::Capacity(0));
+    let end = log.log_end_offset();
+    assert_eq!(log.flush().expect("what was written can be synced"), end);
+    assert_eq!(log.offline_reason(), None);
+    vfs.heal();
+    append(&mut log, &values(3, "again"), 2).expect("there is room again");
+    log.flush().expect("syncs");
+    let epochs = log.epochs().clone();
+    drop(log);
+    vfs.crash(1);
+    let log = open(&vfs, small(), end).expect("opens");
+    assert_eq!(log.epochs().entries(), epochs.entries());
+}
+
 /// Retention that a power cut interrupts leaves no hole: the log opens, and holds all that was to stay.
 #[test]
 fn interrupted_retention_leaves_no_hole() {
