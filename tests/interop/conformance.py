@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Makes docs/conformance.md of the results of `run.py`.
 
-    conformance.py RIVERRUN-RESULTS KAFKA-RESULTS PAGE
+    conformance.py RIVERRUN-RESULTS KAFKA-RESULTS PAGE [FORMER-PAGE]
 
-The page holds nothing that differs from run to run: no times, no names with random parts.
+The page holds nothing that differs from run to run: no times, no names with random parts. With a former page, the exit
+code is 1 if a case that passed there on Riverrun fails now, or is gone.
 """
 
 import json
@@ -13,8 +14,8 @@ import sys
 HEAD = """# Conformance
 
 What the mainstream Kafka clients and tools can do against a standalone Riverrun broker, and, as the proof of each case,
-against Apache Kafka {kafka}. Made by `cargo xtask interop`, which CI runs; a difference between this page and what CI
-finds fails the build. The cases are in `tests/interop/cases.py` and `tools.py`.
+against Apache Kafka {kafka}. Made by `cargo xtask interop`, which CI runs: a case that passes on
+this page and no longer does fails the build. The cases are in `tests/interop/cases.py` and `tools.py`.
 
 | client | version | passes on Riverrun | passes on Apache Kafka |
 |---|---|---|---|
@@ -57,11 +58,30 @@ def page(ours, kafkas):
     return "".join(out)
 
 
+def passing(text):
+    """The cases of a page that pass on Riverrun, whatever the versions of the clients."""
+    found, client = set(), None
+    for line in text.splitlines():
+        if line.startswith("## "):
+            client = line[3:].rsplit(" ", 1)[0].split(" (")[0].rstrip(" 0123456789.")
+        cells = [cell.strip() for cell in line.split("|")]
+        if client and len(cells) > 3 and cells[2] == "pass":
+            found.add((client, cells[1]))
+    return found
+
+
 def main():
-    if len(sys.argv) != 4:
+    if len(sys.argv) not in (4, 5):
         sys.exit(__doc__)
+    made = page(load(sys.argv[1]), load(sys.argv[2]))
     with open(sys.argv[3], "w") as file:
-        file.write(page(load(sys.argv[1]), load(sys.argv[2])))
+        file.write(made)
+    if len(sys.argv) == 5:
+        with open(sys.argv[4]) as file:
+            lost = passing(file.read()) - passing(made)
+        for client, case in sorted(lost):
+            print(f"passed before, and does not now: {client}: {case}")
+        sys.exit(1 if lost else 0)
 
 
 if __name__ == "__main__":

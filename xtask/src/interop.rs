@@ -1,6 +1,6 @@
 //! `cargo xtask interop`: foreign clients and Kafka's own tools against the standalone broker, and against Apache Kafka to
 //! prove the cases. The cases themselves are Python (`tests/interop`); what they find is held against
-//! `docs/conformance.md`, so that neither a regression nor a case that begins to pass goes unnoticed.
+//! `docs/conformance.md`: a case that passed there and fails now is an error, any other difference is shown.
 
 use std::{
     fs,
@@ -42,18 +42,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         suites.run(kind, program, &["--results", &results])?;
     }
     let made = folder.join("conformance.md");
+    let page = root.join("docs/conformance.md");
     let mut command = Command::new(&suites.python);
     command.arg(root.join("tests/interop/conformance.py"));
-    run_step(command.args([results("riverrun"), results("kafka"), made.clone()]))?;
-    let page = root.join("docs/conformance.md");
+    command.args([&results("riverrun"), &results("kafka"), &made]);
     if args.bless {
+        run_step(&mut command)?;
         fs::copy(&made, &page)?;
         return Ok(());
     }
-    if fs::read_to_string(&made)? != fs::read_to_string(&page).unwrap_or_default() {
+    run_step(command.arg(&page))?;
+    if fs::read_to_string(&made)? != fs::read_to_string(&page)? {
         // Shows what differs; its exit code says only that something does.
         let _ = Command::new("diff").arg("-u").arg(&page).arg(&made).status();
-        bail!("docs/conformance.md is not what was found; `cargo xtask interop --bless` writes it anew");
+        println!("docs/conformance.md is not what was found; `cargo xtask interop --bless` writes it anew");
     }
     Ok(())
 }
