@@ -11,7 +11,7 @@ use riverrun_core::{
 };
 
 const FOLDER: &str = "/data/t-0";
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 12] = [
     "00000000000000000000.log",
     "00000000000000000000.index",
     "00000000000000000000.timeindex",
@@ -20,6 +20,10 @@ const NAMES: [&str; 8] = [
     "00000000000000000003.index",
     "00000000000000000003.timeindex",
     "leader-epoch-checkpoint",
+    "00000000000000000000.txnindex",
+    "00000000000000000003.txnindex",
+    "00000000000000000000.snapshot",
+    "partition.metadata",
 ];
 
 fn open(vfs: &SimulatedVfs, recovery_point: i64, clean_shutdown: bool) -> Option<Log> {
@@ -69,6 +73,8 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let _ = log.offset_for_time(0);
+    let _ = log.aborted_transactions(start, end);
+    let _ = log.active_producers();
     drop(log);
     if sound && !clean {
         let again = open(&vfs, recovery_point, false).expect("what was accepted is accepted again");

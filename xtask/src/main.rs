@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask ci | tidy | docs | examples | schema-check | interop | bench`. Each stands in a file of its
+//! Developer tasks: `cargo xtask ci | tidy | docs | examples | schema-check | interop | bench | seeds`. Each stands in a file of its
 //! own; this one only dispatches.
 
 use anyhow::Result;
@@ -10,6 +10,7 @@ mod docs;
 mod examples;
 mod interop;
 mod schema_check;
+mod seeds;
 mod tidy;
 
 #[derive(Parser)]
@@ -35,6 +36,8 @@ enum Task {
     Interop(interop::Args),
     /// Measures Riverrun beside a peer, with the same load generators
     Bench(bench::Args),
+    /// Tells stories of a log on a failing disk, one per seed, and fails if one breaks a promise
+    Seeds(seeds::Args),
 }
 
 fn main() -> Result<()> {
@@ -46,6 +49,7 @@ fn main() -> Result<()> {
         Task::SchemaCheck(args) => schema_check::run(&args),
         Task::Interop(args) => interop::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Seeds(args) => seeds::run(&args),
     }
 }
 

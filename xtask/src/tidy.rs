@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 const EDGES: &[(&str, &[&str])] = &[
     ("riverrun-core-derive", &[]),
     ("riverrun-core", &["riverrun-core-derive"]),
+    ("riverrun-sim", &["riverrun-core"]),
     ("riverrun-client", &["riverrun-core"]),
     ("riverrun-broker", &["riverrun-core", "riverrun-client"]),
     ("riverrun-streams", &["riverrun-core", "riverrun-client"]),
@@ -39,9 +40,9 @@ pub(crate) fn run() -> Result<()> {
     let root = crate::root();
     let mut faults = edges(&root)?;
     let mut sources = Vec::new();
-    for folder in
-        ["src", "core", "client", "broker", "streams", "connect", "examples", "benches", "xtask", "tests", "fuzz"]
-    {
+    for folder in [
+        "src", "core", "sim", "client", "broker", "streams", "connect", "examples", "benches", "xtask", "tests", "fuzz",
+    ] {
         collect(&root.join(folder), &mut sources)?;
     }
     for source in sources {
@@ -68,6 +69,7 @@ fn edges(root: &Path) -> Result<Vec<String>> {
         ".",
         "core",
         "core/derive",
+        "sim",
         "client",
         "broker",
         "streams",

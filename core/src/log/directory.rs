@@ -132,6 +132,10 @@ impl LogDirectory {
         if was_clean {
             // Durably, before anything is written: after a power cut an old mark would vouch for torn logs.
             fs::remove_file(&mark).and_then(|()| OsVfs.sync_dir(path)).map_err(failed("remove", &mark))?;
+        } else if !is_new {
+            // A killed process may have replaced a checkpoint without syncing its name. What is read out of it now and
+            // shown to clients, a log's start above all, must not be the old one again after a power cut.
+            OsVfs.sync_dir(path).map_err(failed("sync", path))?;
         }
         Ok(Self { path: path.to_owned(), identity, was_clean, is_new, lock })
     }

@@ -273,8 +273,16 @@ impl Log {
             self.vfs.sync_dir(&self.folder).map_err(io("sync"))?;
             self.segments = BTreeMap::from([(segment.base_offset, segment)]);
             self.drop_segments(&bases)?;
+            // What is known of producers are records that are gone, and perhaps not the markers that ended them: an open
+            // transaction would never end. Kafka forgets them as well.
+            self.producers = Producers::default();
         }
         let first = self.segments.keys().next().copied().unwrap_or_default();
+        if !clean && first > self.log_start_offset {
+            // A killed process may have removed segments without syncing that. The start that is told from now on must not
+            // move back if a power cut brings them back.
+            self.vfs.sync_dir(&self.folder).map_err(io_error("sync", &self.folder))?;
+        }
         self.log_start_offset = self.log_start_offset.clamp(first, self.log_end_offset().max(first));
         self.high_watermark = self.log_end_offset();
         self.producers.settle_below(self.high_watermark);

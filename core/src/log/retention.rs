@@ -88,6 +88,9 @@ impl Log {
             // Even the segment that grows is too old: what comes next goes into a new one.
             self.roll()?;
         }
+        if count > 0 {
+            self.sync_new_names()?;
+        }
         for _ in 0..count {
             let Some((_, segment)) = self.segments.pop_first() else { break };
             self.log_start_offset = self.log_start_offset.max(segment.next_offset);
@@ -149,6 +152,24 @@ impl Log {
         Ok(active + 1)
     }
 
+    /// Makes the names of the segments that stay durable. Else a crash in the middle of a removal could leave none at all,
+    /// and offsets would be given out a second time.
+    fn sync_new_names(&mut self) -> Result<(), StorageError> {
+        let newest = self.segments.keys().next_back().copied();
+        if !self.names_unsynced && newest.is_none_or(|newest| newest < self.recovery_point) {
+            return Ok(());
+        }
+        self.sync_folder()
+    }
+
+    fn sync_folder(&mut self) -> Result<(), StorageError> {
+        self.vfs.sync_dir(&self.folder).map_err(|source| {
+            let file = self.folder.display().to_string();
+            self.offline = Some(format!("a sync of {file} failed: {source}"));
+            StorageError { action: "sync", file, source }
+        })
+    }
+
     /// Removes a segment's files, the batches durably before those of a later segment: a crash leaves no hole.
     fn remove_files(&mut self, segment: &Segment) -> Result<(), StorageError> {
         for suffix in ["log", "index", "timeindex", "txnindex"] {
@@ -163,11 +184,7 @@ impl Log {
             }
         }
         // A snapshot stays until there are two newer ones: it stands for batches that are gone.
-        self.vfs.sync_dir(&self.folder).map_err(|source| {
-            let file = self.folder.display().to_string();
-            self.offline = Some(format!("a sync of {file} failed: {source}"));
-            StorageError { action: "sync", file, source }
-        })
+        self.sync_folder()
     }
 }
 

@@ -125,8 +125,14 @@ impl TransactionIndex {
                 handle.write_at((count * ENTRY_LEN) as u64, &rest)?;
                 handle.sync_data()?;
             }
-            // Nothing can be lost of an empty file.
-            FileState::Other if entries.is_empty() => vfs.create(path)?.truncate(0)?,
+            FileState::Other if entries.is_empty() => {
+                let handle = vfs.create(path)?;
+                if handle.len()? > 0 {
+                    // Else a crash could bring back what an earlier life wrote of markers that it then lost.
+                    handle.truncate(0)?;
+                    handle.sync_data()?;
+                }
+            }
             FileState::Other => vfs::replace(vfs, path, &encode(entries))?,
         }
         *file = FileState::Holds(entries.len());

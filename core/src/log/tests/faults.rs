@@ -270,6 +270,48 @@ fn interrupted_retention_leaves_no_hole() {
     }
 }
 
+/// The same when the name of the segment that stays was never synced: no offset is given out a second time.
+#[test]
+fn interrupted_retention_does_not_lose_the_end_of_the_log() {
+    for seed in 0..300 {
+        let vfs = SimulatedVfs::new();
+        let mut log = open(&vfs, small(), 0).expect("opens");
+        append(&mut log, &values(3, "a"), 1000).expect("appends");
+        assert_eq!(log.flush().expect("flushes"), 3);
+        log.roll().expect("rolls");
+        append(&mut log, &values(3, "b"), 1000).expect("appends");
+        log.advance_high_watermark(i64::MAX);
+        log.set_config(LogConfig { retention_bytes: 0, retention_ms: -1, ..small() });
+        vfs.inject(Fault::Stop(seed % 8));
+        let removed = log.delete_segments(2000);
+        drop(log);
+        vfs.crash(seed);
+        vfs.heal();
+        // No checkpoint was written: nothing is known of what was there.
+        let log = reopen(&vfs, 0, false).unwrap_or_else(|error| panic!("seed {seed}, {removed:?}: {error}"));
+        assert!(log.log_end_offset() >= 3, "seed {seed}, {removed:?}: the log ends at {}", log.log_end_offset());
+    }
+}
+
+/// A process that is killed in the middle of retention: where the next one says that the log begins, it still begins after
+/// a power cut.
+#[test]
+fn a_start_that_was_told_does_not_move_back() {
+    for seed in 0..100 {
+        let vfs = SimulatedVfs::new();
+        let end = closed_log(&vfs).len() as i64;
+        let mut log = reopen(&vfs, end, true).expect("opens");
+        log.set_config(LogConfig { retention_bytes: 0, retention_ms: -1, ..small() });
+        vfs.inject(Fault::Stop(seed % 15));
+        let _ = log.delete_segments(2000);
+        drop(log);
+        vfs.heal();
+        let told = reopen(&vfs, end, false).expect("opens").log_start_offset();
+        vfs.crash(seed);
+        assert_eq!(reopen(&vfs, end, false).expect("opens").log_start_offset(), told, "seed {seed}");
+    }
+}
+
 /// All five batches of a producer, over a roll and a clean restart.
 #[test]
 fn a_clean_restart_forgets_no_batch_of_a_producer() {

@@ -178,3 +178,50 @@ fn records_that_begin_a_transaction_are_verified() {
     assert!(matches!(late, Err(AppendError::Producer(ProducerError::NotVerified { producer_id: 2 }))));
     assert_eq!(log.last_stable_offset(), log.log_end_offset(), "T6: nothing hangs");
 }
+
+/// The list of aborted transactions names none whose marker a power cut took back, and which was committed since: its
+/// readers would pass over committed records.
+#[test]
+fn an_abort_that_was_lost_is_not_remembered() {
+    let mut told = 0;
+    for seed in 0..200 {
+        let vfs = SimulatedVfs::new();
+        let mut log = log_in(&vfs);
+        send(&mut log, 1, 0, 0, true).expect("appends");
+        log.flush().expect("flushes");
+        end(&mut log, order(1, 0, false)).expect("appends");
+        log.roll().expect("rolls, and writes the list");
+        drop(log);
+        vfs.crash(seed);
+        let mut log = open(&vfs, small(), 1).expect("opens");
+        if log.log_end_offset() > 1 {
+            continue;
+        }
+        end(&mut log, order(1, 0, true)).expect("appends");
+        log.roll().expect("rolls");
+        assert_eq!(log.flush().expect("flushes"), 2);
+        drop(log);
+        vfs.crash(seed);
+        let mut log = open(&vfs, small(), 2).expect("opens");
+        assert_eq!(log.aborted_transactions(0, 2).expect("readable"), [], "seed {seed}");
+        told += 1;
+    }
+    assert!(told > 20, "the marker was lost in {told} cases only");
+}
+
+/// Where the start of a log has survived a power cut and its records have not, no transaction among them stays open.
+#[test]
+fn nothing_is_open_in_a_log_that_begins_anew() {
+    let vfs = SimulatedVfs::new();
+    let mut log = log_in(&vfs);
+    send(&mut log, 1, 0, 0, true).expect("appends");
+    log.flush().expect("flushes");
+    drop(log);
+    let options = LogOptions { log_start_offset: 5, ..options(small(), 0, false) };
+    let log = Log::open(Arc::new(vfs), Path::new(FOLDER), options).expect("opens");
+    assert_eq!((log.log_start_offset(), log.log_end_offset(), log.high_watermark()), (5, 5, 5));
+    assert!(!log.has_open_transaction(1, 0));
+    let mut log = log;
+    send(&mut log, 2, 0, 0, false).expect("appends");
+    assert_eq!(log.last_stable_offset(), 6);
+}

@@ -1,0 +1,593 @@
+//! One story: a log on a simulated disk lives several lives, in each of which one thing may fail at a random step, and
+//! which end in a restart, a kill or a power cut. After each, what the log holds is held against the [`Ledger`]. The last
+//! life has no faults and must show every acknowledged record. All of it follows from the seed.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
+
+use bytes::Bytes;
+use riverrun_core::{
+    LeaderEpoch, TopicPartition, Uuid,
+    log::{
+        AppendError, AppendOrigin, Fault, Log, LogConfig, LogOptions, OpenError, SimulatedVfs, TransactionMarker, Vfs,
+        read_offsets, write_offsets,
+    },
+    record::{BatchBuilder, BatchOptions},
+};
+
+use crate::{
+    bugs::{Bug, BuggyVfs},
+    check,
+    ledger::{Entry, Kind, Ledger},
+};
+
+pub(crate) const FOLDER: &str = "/data/t-0";
+const POINTS: &str = "/data/recovery-point-offset-checkpoint";
+const STARTS: &str = "/data/log-start-offset-checkpoint";
+const PRODUCERS: i64 = 4;
+/// Whether every step is printed.
+static PRINTED: LazyLock<bool> = LazyLock::new(|| std::env::var_os("RIVERRUN_SIM_TRACE").is_some());
+
+/// A promise of the log that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which one: the number of `docs/reliability.md`.
+    pub invariant: &'static str,
+    /// What was found.
+    pub what: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} is broken: {}", self.invariant, self.what)
+    }
+}
+
+pub(crate) fn broken<T>(invariant: &'static str, what: impl Into<String>) -> Result<T, Violation> {
+    Err(Violation { invariant, what: what.into() })
+}
+
+/// All that happened, as a number: two runs of one seed have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trace {
+    /// A digest of every step and what came of it.
+    pub digest: u64,
+    /// How many steps there were.
+    pub steps: u64,
+}
+
+impl Trace {
+    fn note(&mut self, what: &str, number: i64) {
+        if *PRINTED {
+            eprintln!("{:>4} {what} {number}", self.steps);
+        }
+        for byte in what.bytes().chain(number.to_le_bytes()) {
+            self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        self.steps += 1;
+    }
+}
+
+/// A generator (splitmix64): a seed is all there is to repeat.
+#[derive(Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound.max(1)
+    }
+
+    pub(crate) fn offset(&mut self, from: i64, to: i64) -> i64 {
+        from + i64::try_from(self.below((to - from).max(0).unsigned_abs() + 1)).unwrap_or_default()
+    }
+}
+
+/// Where a story stands.
+struct Story {
+    disk: SimulatedVfs,
+    vfs: Arc<dyn Vfs>,
+    bug: Option<Bug>,
+    random: Random,
+    trace: Trace,
+    ledger: Ledger,
+    clock: i64,
+    life: i32,
+    /// Epoch and next sequence number of each producer.
+    producers: BTreeMap<i64, (i16, i32)>,
+    /// What may fail in this life.
+    fault: Option<Fault>,
+    /// Whether a sync has failed in this life: what the disk holds is known only after the power was gone.
+    sync_failed: bool,
+}
+
+/// Tells the story of a seed.
+///
+/// # Errors
+/// [`Violation`]: a promise was broken.
+pub fn tell(seed: u64, bug: Option<Bug>) -> Result<Trace, Violation> {
+    let disk = SimulatedVfs::new();
+    let sound: Arc<dyn Vfs> = Arc::new(disk.clone());
+    let vfs = match bug {
+        Some(bug) => Arc::new(BuggyVfs { inner: sound, bug }) as Arc<dyn Vfs>,
+        None => sound,
+    };
+    let mut random = Random(seed);
+    let lives = 2 + i32::try_from(random.below(3)).unwrap_or_default();
+    let mut story = Story {
+        disk,
+        vfs,
+        bug,
+        random,
+        trace: Trace { digest: 0xcbf2_9ce4_8422_2325, steps: 0 },
+        ledger: Ledger::default(),
+        clock: 1_000_000,
+        life: 0,
+        producers: (0..PRODUCERS).map(|id| (id, (0, 0))).collect(),
+        fault: None,
+        sync_failed: false,
+    };
+    let mut clean = false;
+    for life in 0..lives {
+        story.life = life;
+        clean = story.live(clean, life + 1 < lives)?;
+    }
+    story.heal(clean)?;
+    Ok(story.trace)
+}
+
+fn partition() -> TopicPartition {
+    TopicPartition::new("t", 0)
+}
+
+/// Below what a user may set, so that a story rolls often.
+fn config() -> LogConfig {
+    LogConfig { segment_bytes: 2000, index_interval_bytes: 200, retention_ms: -1, ..LogConfig::default() }
+}
+
+impl Story {
+    /// Opens, checks, does this and that, and ends. Returns whether it ended cleanly.
+    fn live(&mut self, clean: bool, may_fail: bool) -> Result<bool, Violation> {
+        let early = self.random.below(4) == 0;
+        if may_fail && early {
+            self.arm();
+        }
+        let mut log = match self.open(clean)? {
+            Some(log) => log,
+            None => {
+                // The fault struck while the log was recovered: once more, after another power cut.
+                self.power_cut();
+                match self.open(false)? {
+                    Some(log) => log,
+                    None => return broken("L7", "the log does not open, though no fault is armed"),
+                }
+            }
+        };
+        self.examine(&mut log)?;
+        if may_fail && !early && self.random.below(4) > 0 {
+            self.arm();
+        }
+        for _ in 0..6 + self.random.below(20) {
+            self.act(&mut log)?;
+        }
+        self.end(log)
+    }
+
+    /// Chooses what is going to fail.
+    fn arm(&mut self) {
+        let nth = self.random.below(40);
+        let fault = match self.random.below(6) {
+            0 => Fault::Read(nth),
+            1 => Fault::Write(nth),
+            2 => Fault::Sync(nth / 2),
+            3 => Fault::Capacity(500 + nth * 150),
+            _ => Fault::Stop(nth * 2),
+        };
+        self.trace.note("armed", i64::try_from(nth).unwrap_or_default());
+        self.fault = Some(fault);
+        self.disk.inject(fault);
+    }
+
+    fn power_cut(&mut self) {
+        let seed = self.random.below(u64::MAX);
+        self.disk.crash(seed);
+        self.disk.heal();
+        (self.fault, self.sync_failed) = (None, false);
+        self.trace.note("power cut", 0);
+    }
+
+    /// `None` if an armed fault kept it from opening.
+    fn open(&mut self, clean: bool) -> Result<Option<Log>, Violation> {
+        // As a broker does: what a killed process left in the page cache is about to be believed.
+        if !clean && self.vfs.sync_dir(Path::new("/data")).is_err() {
+            return if self.fault.is_none() { broken("L7", "the data directory does not sync") } else { Ok(None) };
+        }
+        let offset = |path: &str| read_offsets(&*self.vfs, Path::new(path)).map(|all| all.get(&partition()).copied());
+        let (point, start) = match (offset(POINTS), offset(STARTS)) {
+            (Ok(point), Ok(start)) => (point.unwrap_or(0), start.unwrap_or(0)),
+            (Err(error), _) | (_, Err(error)) if self.fault.is_none() => {
+                return broken("L7", format!("a checkpoint cannot be read: {error}"));
+            }
+            _ => return Ok(None),
+        };
+        let options = LogOptions {
+            topic_partition: partition(),
+            topic_id: Uuid([1; 16]),
+            config: config(),
+            recovery_point: point,
+            clean_shutdown: clean,
+            log_start_offset: start,
+            was_compacted: false,
+        };
+        self.trace.note(if clean { "open after a clean stop" } else { "open" }, point);
+        match Log::open(Arc::clone(&self.vfs), Path::new(FOLDER), options) {
+            Ok(log) => {
+                self.trace.note("opened", log.log_end_offset());
+                Ok(Some(log))
+            }
+            Err(OpenError::Corrupt { .. } | OpenError::Discontinuous { .. } | OpenError::OtherTopic { .. })
+                if matches!(self.fault, Some(Fault::Read(_))) =>
+            {
+                broken("L9", "a read that failed was taken for damage")
+            }
+            Err(error) if self.fault.is_none() => broken("L7", format!("the log does not open: {error}")),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Holds the log that was just opened against the ledger.
+    fn examine(&mut self, log: &mut Log) -> Result<(), Violation> {
+        let (start, end) = (log.log_start_offset(), log.log_end_offset());
+        let ledger = &self.ledger;
+        if end < ledger.durable {
+            return broken("L1", format!("the log ends at {end}, {} was acknowledged", ledger.durable));
+        }
+        let tried = ledger.unknown.keys().next_back().map_or(ledger.end, |last| ledger.end.max(last + 1));
+        if end > tried {
+            return broken("L4", format!("the log ends at {end}, appends got to {tried}"));
+        }
+        if start < ledger.start || start > ledger.start_tried.max(ledger.start) {
+            return broken("L6", format!("the log starts at {start}, it was {}", ledger.start));
+        }
+        let found = match check::read_all(log, &mut self.random) {
+            Ok(found) => found,
+            // A read was armed to fail, and has.
+            Err(_) if self.fault.is_some() => check::read_all(log, &mut self.random)?,
+            Err(violation) => return Err(violation),
+        };
+        check::records(&found, ledger, start, end)?;
+        self.ledger.settle(found, start, end);
+        // What a consumer could read must stay.
+        self.ledger.durable = self.ledger.durable.max(start);
+        check::sequences(&self.ledger)?;
+        check::transactions(log, &self.ledger, self.fault.is_some())?;
+        check::times(log, &self.ledger, &mut self.random, self.fault.is_some())?;
+        self.resume_producers();
+        check::retries_are_known(log, &self.ledger, &self.producers, self.fault.is_some())?;
+        self.trace.note("examined", end - start);
+        Ok(())
+    }
+
+    /// Each producer goes on where the log says it stopped.
+    fn resume_producers(&mut self) {
+        for (id, (epoch, next)) in &mut self.producers {
+            *next = self.ledger.last_sequence((*id, *epoch)).map_or(0, |(_, last)| last + 1);
+        }
+    }
+
+    fn act(&mut self, log: &mut Log) -> Result<(), Violation> {
+        match self.random.below(20) {
+            0..=8 => self.append(log),
+            9..=12 => self.flush(log),
+            13 => self.mark(log),
+            14 => {
+                let rolled = log.roll();
+                self.trace.note("roll", i64::from(rolled.is_ok()));
+                Ok(())
+            }
+            15 => self.delete_records(log),
+            16 => self.retain(log),
+            17 => check::times(log, &self.ledger, &mut self.random, self.fault.is_some()),
+            _ => match check::read_all(log, &mut self.random) {
+                Ok(found) => check::records(&found, &self.ledger, log.log_start_offset(), log.log_end_offset()),
+                Err(_) if self.fault.is_some() => Ok(()),
+                Err(violation) => Err(violation),
+            },
+        }
+    }
+
+    fn append(&mut self, log: &mut Log) -> Result<(), Violation> {
+        let id = i64::try_from(self.random.below(6)).unwrap_or_default() - 2;
+        let (epoch, sequence) = self.producers.get(&id).copied().unwrap_or((-1, -1));
+        let count = 1 + i32::try_from(self.random.below(4)).unwrap_or_default();
+        let padding = usize::try_from(self.random.below(300)).unwrap_or_default();
+        // The last two write in transactions.
+        let transactional = id >= PRODUCERS - 2;
+        self.clock += i64::try_from(self.random.below(50)).unwrap_or_default();
+        let options = BatchOptions {
+            producer_id: id.max(-1),
+            producer_epoch: epoch,
+            base_sequence: sequence,
+            transactional,
+            ..BatchOptions::default()
+        };
+        let mut builder = BatchBuilder::new(options);
+        let mut entries = Vec::new();
+        for index in 0..count {
+            let value = format!("{}-{}-{index}-{}", self.life, self.trace.steps, "x".repeat(padding));
+            let timestamp = self.clock + i64::from(index);
+            if builder.append(timestamp, Some(b"k"), Some(value.as_bytes()), []).is_err() {
+                return broken("test", "a record does not fit its batch");
+            }
+            let kind = if transactional { Kind::Transactional(value) } else { Kind::Plain(value) };
+            let sequence = if id < 0 { -1 } else { sequence + index };
+            entries.push(Entry { timestamp, producer: (id.max(-1), epoch), sequence, kind });
+        }
+        let Ok(batch) = builder.build() else { return broken("test", "a batch does not build") };
+        let (base, offline) = (log.log_end_offset(), log.offline_reason().is_some());
+        match log.append(batch, AppendOrigin::Client, LeaderEpoch(self.life), self.clock) {
+            Ok(info) => {
+                if offline {
+                    return broken("L1", "a log that is offline has taken an append");
+                }
+                if info.base_offset != base || info.duplicate {
+                    return broken("L1", format!("appended at {base}, answered {}", info.base_offset));
+                }
+                self.ledger.appended(base, entries);
+                if let Some((_, next)) = self.producers.get_mut(&id) {
+                    *next += count;
+                }
+                self.acknowledge_early();
+            }
+            Err(AppendError::Io { .. } | AppendError::Offline { .. }) if self.fault.is_some() || offline => {
+                self.ledger.failed(base, entries);
+            }
+            Err(AppendError::Producer(_)) if self.is_forgotten(id, epoch) => {
+                // As Kafka does, the log may know only the marker of a producer whose records are deleted.
+                self.producers.insert(id, (epoch + 1, 0));
+            }
+            Err(error) => return broken("L1", format!("an append was refused: {error}")),
+        }
+        self.trace.note("of", id);
+        self.trace.note("append", log.log_end_offset());
+        if log.log_end_offset() == base { Ok(()) } else { self.check_order(log) }
+    }
+
+    /// Whether all records of a producer's epoch are deleted.
+    fn is_forgotten(&self, id: i64, epoch: i16) -> bool {
+        self.ledger.last_sequence((id, epoch)).is_none_or(|(offset, _)| offset < self.ledger.start_tried)
+    }
+
+    fn acknowledge_early(&mut self) {
+        if self.bug == Some(Bug::AckEarly) {
+            self.ledger.durable = self.ledger.end;
+        }
+    }
+
+    /// Ends a transaction.
+    fn mark(&mut self, log: &mut Log) -> Result<(), Violation> {
+        let id = PRODUCERS - 1 - i64::try_from(self.random.below(2)).unwrap_or_default();
+        let commit = self.random.below(2) == 0;
+        let (epoch, _) = self.producers.get(&id).copied().unwrap_or_default();
+        let marker = TransactionMarker {
+            producer_id: id,
+            producer_epoch: epoch,
+            commit,
+            coordinator_epoch: 0,
+            transaction_version: 0,
+        };
+        let entry = Entry { timestamp: self.clock, producer: (id, epoch), sequence: -1, kind: Kind::Marker { commit } };
+        let base = log.log_end_offset();
+        match log.append_marker(&marker, LeaderEpoch(self.life), self.clock) {
+            Ok(info) if info.base_offset == base => {
+                self.ledger.appended(base, vec![entry]);
+                self.acknowledge_early();
+            }
+            Ok(info) => return broken("L1", format!("a marker was appended at {base}, answered {}", info.base_offset)),
+            Err(AppendError::Io { .. } | AppendError::Offline { .. })
+                if self.fault.is_some() || log.offline_reason().is_some() =>
+            {
+                self.ledger.failed(base, vec![entry]);
+            }
+            Err(error) => return broken("L1", format!("a marker was refused: {error}")),
+        }
+        self.trace.note(if commit { "commit" } else { "abort" }, log.log_end_offset());
+        self.trace.note("of", id);
+        Ok(())
+    }
+
+    fn flush(&mut self, log: &mut Log) -> Result<(), Violation> {
+        let flushed = log.flush();
+        match &flushed {
+            Ok(offset) if self.sync_failed && *offset > self.ledger.durable => {
+                return broken("L1", "a sync was tried again after one had failed");
+            }
+            Ok(offset) => {
+                if *offset != log.log_end_offset() && log.offline_reason().is_none() {
+                    return broken("L1", format!("flushed up to {offset} of {}", log.log_end_offset()));
+                }
+                self.ledger.durable = self.ledger.durable.max(*offset);
+                log.advance_high_watermark(*offset);
+                if self.random.below(2) == 0 {
+                    // Whether it is written or not, it must not say too much.
+                    let _ = write_offsets(&*self.vfs, Path::new(POINTS), &[(partition(), *offset)].into());
+                }
+            }
+            Err(error) if self.fault.is_none() => return broken("L1", format!("a flush failed: {error}")),
+            Err(error) => self.sync_failed |= error.action == "sync",
+        }
+        self.trace.note("flush", flushed.unwrap_or(-1));
+        self.check_order(log)
+    }
+
+    fn delete_records(&mut self, log: &mut Log) -> Result<(), Violation> {
+        let (from, to) = (log.log_start_offset(), log.last_stable_offset());
+        let at = self.random.offset(from, to);
+        self.ledger.start_tried = self.ledger.start_tried.max(at);
+        match log.delete_records(at) {
+            Ok(start) if start >= at => {
+                if write_offsets(&*self.vfs, Path::new(STARTS), &[(partition(), start)].into()).is_ok() {
+                    self.ledger.start = self.ledger.start.max(start);
+                }
+            }
+            Ok(start) => return broken("L6", format!("records before {at} were deleted, the log starts at {start}")),
+            Err(error) if self.fault.is_none() => return broken("L6", format!("nothing was deleted: {error}")),
+            Err(_) => {}
+        }
+        self.trace.note("delete records", at);
+        Ok(())
+    }
+
+    fn retain(&mut self, log: &mut Log) -> Result<(), Violation> {
+        let bytes = i64::try_from(self.random.below(6000)).unwrap_or_default();
+        log.set_config(LogConfig { retention_bytes: bytes, ..config() });
+        let deleted = log.delete_segments(self.clock);
+        log.set_config(config());
+        let start = log.log_start_offset();
+        self.trace.note("retention", start);
+        if start > log.high_watermark() {
+            return broken("L11", format!("retention removed up to {start}, high watermark {}", log.high_watermark()));
+        }
+        // A start that DeleteRecords moved without a checkpoint may be forgotten, whatever was removed below it.
+        let start_is_kept = self.ledger.start_tried <= self.ledger.start;
+        self.ledger.start_tried = self.ledger.start_tried.max(start);
+        match deleted {
+            Ok(0) => Ok(()),
+            Ok(_) => {
+                if start_is_kept {
+                    self.ledger.start = self.ledger.start.max(start);
+                }
+                self.check_order(log)
+            }
+            Err(error) if self.fault.is_none() => broken("L11", format!("retention failed: {error}")),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn check_order(&self, log: &Log) -> Result<(), Violation> {
+        let (start, stable) = (log.log_start_offset(), log.last_stable_offset());
+        let (high, end) = (log.high_watermark(), log.log_end_offset());
+        if start <= stable && stable <= high && high <= end {
+            return Ok(());
+        }
+        broken("L6", format!("start {start}, last stable {stable}, high watermark {high}, end {end}"))
+    }
+
+    /// Restart, kill or power cut. Returns whether the next life may trust what it finds.
+    fn end(&mut self, mut log: Log) -> Result<bool, Violation> {
+        let was_full = matches!(self.fault, Some(Fault::Capacity(_)));
+        if was_full && self.random.below(2) == 0 {
+            // Room again: it goes on by itself, without a restart.
+            self.disk.heal();
+            self.fault = None;
+            if let Some(reason) = log.offline_reason() {
+                return broken("full disk", format!("the log does not resume: {reason}"));
+            }
+            self.append(&mut log)?;
+            self.flush(&mut log)?;
+        }
+        match self.random.below(4) {
+            0 if self.fault.is_none() => {
+                if let Err(error) = log.close() {
+                    return broken("L7", format!("the log does not close: {error}"));
+                }
+                self.ledger.durable = self.ledger.end;
+                self.trace.note("closed", self.ledger.end);
+                let points = [(partition(), log.recovery_point())].into();
+                let _ = write_offsets(&*self.vfs, Path::new(POINTS), &points);
+                // A cut of the power right after is one the log was prepared for.
+                if self.random.below(2) == 0 {
+                    self.power_cut();
+                }
+                Ok(true)
+            }
+            1 if !self.sync_failed => {
+                drop(log);
+                self.disk.heal();
+                self.fault = None;
+                self.trace.note("killed", 0);
+                Ok(false)
+            }
+            _ => {
+                drop(log);
+                self.power_cut();
+                Ok(false)
+            }
+        }
+    }
+
+    /// No more faults: it opens, shows what it must, takes a record, and all is there after one more power cut; also
+    /// without the files that are derived (L8).
+    fn heal(&mut self, clean: bool) -> Result<(), Violation> {
+        self.disk.heal();
+        self.fault = None;
+        let Some(mut log) = self.open(clean)? else { return broken("L7", "the healed log does not open") };
+        self.examine(&mut log)?;
+        self.append(&mut log)?;
+        self.flush(&mut log)?;
+        drop(log);
+        self.power_cut();
+        let derived = [".index", ".timeindex", ".txnindex", ".snapshot"];
+        for name in self.disk.list(Path::new(FOLDER)).unwrap_or_default() {
+            if derived.iter().any(|suffix| name.ends_with(suffix)) {
+                let _ = self.disk.remove(&Path::new(FOLDER).join(name));
+            }
+        }
+        let Some(mut log) = self.open(false)? else { return broken("L8", "it does not open without its indexes") };
+        self.examine(&mut log)?;
+        let end = log.log_end_offset();
+        drop(log);
+        let Some(mut log) = self.open(false)? else { return broken("L7", "it does not open again") };
+        if log.log_end_offset() != end {
+            return broken("L7", format!("it ended at {end}, and now at {}", log.log_end_offset()));
+        }
+        self.flip_a_bit(&mut log)
+    }
+
+    /// A bit changes on the disk: what is read is what was written, or an error (L9).
+    fn flip_a_bit(&mut self, log: &mut Log) -> Result<(), Violation> {
+        let path = Path::new(FOLDER).join(self.last_segment());
+        let length = self.disk.open(&path).and_then(|file| file.len()).unwrap_or_default();
+        if length == 0 {
+            return Ok(());
+        }
+        let (position, bit) = (self.random.below(length), u8::try_from(self.random.below(8)).unwrap_or_default());
+        self.disk.flip_bit(&path, position, bit);
+        let found = check::read_until_error(log, &mut self.random);
+        for (offset, entry) in &found {
+            if !self.ledger.allows(*offset, entry) {
+                return broken("L9", format!("bit {bit} of byte {position} was changed, and offset {offset} with it"));
+            }
+        }
+        self.trace.note("bit flipped", i64::try_from(found.len()).unwrap_or_default());
+        Ok(())
+    }
+
+    fn last_segment(&self) -> String {
+        let names = self.disk.list(Path::new(FOLDER)).unwrap_or_default();
+        names.into_iter().rfind(|name| name.ends_with(".log")).unwrap_or_default()
+    }
+}
+
+/// A batch that repeats what a producer has sent.
+pub(crate) fn repeat(entries: &[&Entry]) -> Option<Bytes> {
+    let first = entries.first()?;
+    let mut builder = BatchBuilder::new(BatchOptions {
+        producer_id: first.producer.0,
+        producer_epoch: first.producer.1,
+        base_sequence: first.sequence,
+        transactional: matches!(first.kind, Kind::Transactional(_)),
+        ..BatchOptions::default()
+    });
+    for entry in entries {
+        let (Kind::Plain(value) | Kind::Transactional(value)) = &entry.kind else { return None };
+        builder.append(entry.timestamp, Some(b"k"), Some(value.as_bytes()), []).ok()?;
+    }
+    builder.build().ok()
+}

@@ -1,0 +1,30 @@
+//! The stories themselves, that they can be repeated, and that they notice what they are there to notice.
+
+use riverrun_sim::{Bug, tell};
+
+#[test]
+fn no_story_breaks_a_promise() {
+    for seed in 0..1000 {
+        if let Err(violation) = tell(seed, None) {
+            panic!("seed {seed}: {violation}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_tells_the_same_story_twice() {
+    for seed in 0..100 {
+        assert_eq!(tell(seed, None), tell(seed, None), "seed {seed}");
+    }
+    assert_ne!(tell(1, None), tell(2, None));
+}
+
+/// The checker is checked: every planted bug is found, and within a few hundred seeds.
+#[test]
+fn every_planted_bug_is_noticed() {
+    for bug in Bug::ALL {
+        let noticed = (0..2000).find_map(|seed| Some((seed, tell(seed, Some(bug)).err()?)));
+        let (seed, violation) = noticed.unwrap_or_else(|| panic!("{bug:?} goes unnoticed"));
+        println!("{bug:?}: seed {seed}, {violation}");
+    }
+}
