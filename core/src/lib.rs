@@ -13,6 +13,7 @@ pub mod protocol;
 pub mod record;
 #[cfg(feature = "sasl")]
 pub mod sasl;
+pub mod share;
 pub mod transaction;
 
 mod types;
