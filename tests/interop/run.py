@@ -16,6 +16,7 @@ import time
 import traceback
 
 import agents
+import jobs
 import tools
 from brokers import ApacheKafka, Riverrun
 from cases import cases
@@ -50,6 +51,8 @@ def run(options):
                agents.Java(options.build, options.apache_kafka)]
     suites = [(client, cases(client, clients)) for client in clients]
     suites.append((tools.Tools(options.apache_kafka), tools.CASES))
+    suites.append((jobs.Streams(options.build, options.apache_kafka), jobs.STREAMS_CASES))
+    suites.append((jobs.Connect(options.build, options.apache_kafka), jobs.CONNECT_CASES))
     results = []
     broker.start()
     try:

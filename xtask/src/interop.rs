@@ -5,7 +5,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
@@ -34,12 +34,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let suites = Suites { python: virtualenv(&root, &folder)?, root: &root, folder: &folder, kafka: &kafka };
     let riverrun = target.join("release/riverrun");
     if let Some(only) = &args.only {
-        return suites.run("riverrun", &riverrun, &["--only", only]);
+        return run_step(suites.command("riverrun", &riverrun).args(["--only", only]));
     }
     let results = |kind| folder.join(format!("{kind}.json"));
-    for (kind, program) in [("riverrun", &riverrun), ("kafka", &kafka)] {
-        let results = results(kind).display().to_string();
-        suites.run(kind, program, &["--results", &results])?;
+    // Most of the time goes into waiting for members and sessions, so both brokers are asked at once.
+    let log = folder.join("kafka.log");
+    let output = fs::File::create(&log)?;
+    let mut on_kafka = suites.command("kafka", &kafka);
+    on_kafka.arg("--results").arg(results("kafka")).stdout(Stdio::from(output.try_clone()?)).stderr(output);
+    let mut on_kafka = on_kafka.spawn().context("cannot start the cases against Apache Kafka")?;
+    let on_riverrun = run_step(suites.command("riverrun", &riverrun).arg("--results").arg(results("riverrun")));
+    let status = on_kafka.wait()?;
+    println!("{}", fs::read_to_string(&log)?);
+    on_riverrun?;
+    if !status.success() {
+        bail!("the cases against Apache Kafka did not end well: {status}");
     }
     let made = folder.join("conformance.md");
     let page = root.join("docs/conformance.md");
@@ -69,11 +78,11 @@ struct Suites<'a> {
 }
 
 impl Suites<'_> {
-    fn run(&self, kind: &str, program: &Path, more: &[&str]) -> Result<()> {
+    fn command(&self, kind: &str, program: &Path) -> Command {
         let mut command = Command::new(&self.python);
         command.arg(self.root.join("tests/interop/run.py")).arg(kind).arg(program);
-        command.arg("--apache-kafka").arg(self.kafka).arg("--build").arg(self.folder.join("agents"));
-        run_step(command.args(more))
+        command.arg("--apache-kafka").arg(self.kafka).arg("--build").arg(self.folder.join(format!("agents-{kind}")));
+        command
     }
 }
 

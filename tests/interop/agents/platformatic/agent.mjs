@@ -118,7 +118,8 @@ const operations = {
       ...(transactional ? { transactionalId: request.transactional_id } : {})
     })
     try {
-      if (!transactional) return void await producer.send({ messages: messages(request) })
+      // Named here as well: a send takes its acks from its own options, not from the producer's.
+      if (!transactional) return void await producer.send({ messages: messages(request), acks: -1 })
       const transaction = await producer.beginTransaction()
       await transaction.send({ messages: messages(request) })
       await (request.transaction === 'commit' ? transaction.commit() : transaction.abort())
