@@ -1,6 +1,7 @@
 """Clients that are not Python, each in a process of its own that answers requests: one JSON object per line each way.
 
-A request names its operation in `op` and says where the broker is in `bootstrap`; bytes are base64. The answer is
+A request names its operation in `op` and says where the broker is in `bootstrap`, and in `security` (see
+clients.Bootstrap) how to be let in; bytes are base64. The answer is
 `{"ok": ...}` or `{"error": "..."}`. The agents below `agents/` all know these operations:
 
     version  topics  groups                     what there is
@@ -42,7 +43,7 @@ class Agent:
     codecs = CODECS
     timestamps = headers = admin = members = True
     #: What it can do beyond the common cases.
-    can = {"nulls", "large", "time", "delete records", "configs", "groups", "transactions", "transform"}
+    can = {"nulls", "large", "time", "delete records", "configs", "groups", "transactions", "transform", "secured"}
 
     def __init__(self, build_dir):
         self.build_dir = os.path.join(build_dir, self.name)
@@ -110,7 +111,7 @@ class Agent:
     def _ask(self, operation, bootstrap=None, **more):
         if self.process is None:
             self._start()
-        request = {"op": operation, "bootstrap": bootstrap, **more}
+        request = {"op": operation, "bootstrap": bootstrap, "security": getattr(bootstrap, "security", None), **more}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         try:

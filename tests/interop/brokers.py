@@ -1,4 +1,5 @@
-"""The two brokers the interop suite runs against, behind one shape: start, stop, kill, restart.
+"""The two brokers the interop suite runs against, behind one shape: start, stop, kill, restart. `settings` makes a
+`server.properties` of a port, `users` are SCRAM users to make before the start, as name: (mechanism, password).
 
 Riverrun runs as `riverrun broker`, Apache Kafka through `../shared/bin/apache-kafka`. A case that fails on Apache Kafka
 too is a wrong case, which is why both stand here.
@@ -36,11 +37,20 @@ class Riverrun:
 
     name = "riverrun"
 
-    def __init__(self, binary: str, data_dir: str | None = None):
+    def __init__(self, binary: str, settings=None, users=None):
         self.binary = binary
-        self.data_dir = data_dir or tempfile.mkdtemp(prefix="riverrun-interop-")
-        self.port = free_port()
+        self.data_dir = tempfile.mkdtemp(prefix="riverrun-interop-")
+        self.port = free_ports(100)
         self.process: subprocess.Popen | None = None
+        self.how = ["--listen", self.bootstrap]
+        if settings is not None:
+            file = self.data_dir + ".properties"
+            with open(file, "w") as out:
+                out.writelines(f"{name}={value}\n" for name, value in settings(self.port).items())
+            self.how = ["--config", file]
+        for name, (mechanism, password) in (users or {}).items():
+            subprocess.run([self.binary, "user", "--data-dir", self.data_dir, "add", name, "--scram", mechanism,
+                            "--password-file", "-"], input=password + "\n", text=True, check=True, stdout=subprocess.DEVNULL)
 
     @property
     def bootstrap(self) -> str:
@@ -49,7 +59,7 @@ class Riverrun:
     def start(self) -> None:
         self.log = open(os.path.join(self.data_dir + ".log"), "ab")
         self.process = subprocess.Popen(
-            [self.binary, "broker", "--data-dir", self.data_dir, "--listen", self.bootstrap,
+            [self.binary, "broker", "--data-dir", self.data_dir, *self.how,
              "--set", "group.initial.rebalance.delay.ms=0"],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
         )
@@ -80,10 +90,15 @@ class ApacheKafka:
 
     name = "apache-kafka"
 
-    def __init__(self, script: str):
+    def __init__(self, script: str, settings=None, users=None):
         self.script = script
         self.dir = tempfile.mkdtemp(prefix="kafka-interop-")
         self.port = free_ports(100)  # the controller listens 100 above
+        self.how = []
+        for name, value in (settings(self.port) if settings else {}).items():
+            self.how += ["-c", f"{name}={value}"]
+        for name, (mechanism, password) in (users or {}).items():
+            self.how += ["-s", f"{mechanism}=[name={name},password={password}]"]
 
     @property
     def bootstrap(self) -> str:
@@ -93,7 +108,7 @@ class ApacheKafka:
         subprocess.run([self.script, *args], check=True, stdout=subprocess.DEVNULL)
 
     def start(self) -> None:
-        self._run("start", "-d", self.dir, "-p", str(self.port))
+        self._run("start", "-d", self.dir, "-p", str(self.port), *self.how)
 
     def stop(self) -> None:
         self._run("stop", "-d", self.dir)

@@ -244,7 +244,7 @@ OPTIONAL = [
 ]
 
 
-def cases(client, clients):
+def cases(client, clients, secured):
     yield from (produce_consume(codec) for codec in client.codecs)
     yield idempotent
     yield listing
@@ -255,5 +255,7 @@ def cases(client, clients):
         yield topics_admin
     yield from (case for needs, case in OPTIONAL if needs in client.can)
     yield from (reads_from(producer) for producer in clients if producer is not client)
+    if "secured" in client.can:
+        yield from secured
     # Last: what comes before may leave members behind that a restart would disturb.
     yield restart

@@ -17,6 +17,51 @@ def unique(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
 
 
+class Bootstrap(str):
+    """Where a broker is, and how to be let in: `security` is None, or has `protocol` (SSL or SASL_SSL), `ca`, for SASL
+    `mechanism`, `user` and `password`, for a certificate of the client's own `cert` and `key` (and `keystore`, both in one)."""
+
+    security = None
+
+    def __new__(cls, address, security=None):
+        made = super().__new__(cls, address)
+        made.security = security
+        return made
+
+
+def _librdkafka(bootstrap):
+    """The settings of librdkafka that say where the broker is and how to be let in."""
+    found, how = {"bootstrap.servers": str(bootstrap)}, getattr(bootstrap, "security", None)
+    if how:
+        found |= {"security.protocol": how["protocol"], "ssl.ca.location": how["ca"]}
+        if "mechanism" in how:
+            found |= {"sasl.mechanism": how["mechanism"], "sasl.username": how["user"], "sasl.password": how["password"]}
+        if "cert" in how:
+            found |= {"ssl.certificate.location": how["cert"], "ssl.key.location": how["key"]}
+    return found
+
+
+def _kafka_python(bootstrap):
+    found, how = {"bootstrap_servers": str(bootstrap)}, getattr(bootstrap, "security", None)
+    if how:
+        found |= {"security_protocol": how["protocol"], "ssl_cafile": how["ca"]}
+        if "mechanism" in how:
+            found |= {"sasl_mechanism": how["mechanism"], "sasl_plain_username": how["user"],
+                      "sasl_plain_password": how["password"]}
+        if "cert" in how:
+            found |= {"ssl_certfile": how["cert"], "ssl_keyfile": how["key"]}
+    return found
+
+
+def _aiokafka(bootstrap):
+    found, how = _kafka_python(bootstrap), getattr(bootstrap, "security", None)
+    if how:
+        from aiokafka.helpers import create_ssl_context
+        files = {name: found.pop(f"ssl_{name}") for name in ("cafile", "certfile", "keyfile") if f"ssl_{name}" in found}
+        found["ssl_context"] = create_ssl_context(**files)
+    return found
+
+
 class Confluent:
     """confluent-kafka, which is librdkafka."""
 
@@ -24,7 +69,7 @@ class Confluent:
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     timestamps = headers = admin = members = True
     can = {"nulls", "large", "time", "delete records", "configs", "groups", "transactions", "transform", "cooperative",
-           "static", "consumer protocol", "transaction time-out", "fence"}
+           "static", "consumer protocol", "transaction time-out", "fence", "secured"}
 
     def version(self) -> str:
         import confluent_kafka
@@ -33,7 +78,7 @@ class Confluent:
     def _admin(self, bootstrap):
         # The caller must hold on to it until the result is there: an admin that is dropped gives its requests up.
         from confluent_kafka.admin import AdminClient
-        return AdminClient({"bootstrap.servers": bootstrap})
+        return AdminClient(_librdkafka(bootstrap))
 
     def create_topic(self, bootstrap, topic, partitions, configs=None):
         from confluent_kafka.admin import NewTopic
@@ -85,7 +130,7 @@ class Confluent:
 
     def _producer(self, bootstrap, **settings):
         from confluent_kafka import Producer
-        return Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 5, "message.max.bytes": 8 << 20,
+        return Producer({**_librdkafka(bootstrap), "acks": "all", "linger.ms": 5, "message.max.bytes": 8 << 20,
                          **settings})
 
     def produce(self, bootstrap, topic, records, codec="none", idempotent=False, transaction=None, transactional_id=None,
@@ -150,7 +195,7 @@ class Confluent:
     def _consumer(self, bootstrap, group, **settings):
         from confluent_kafka import Consumer
         classic = {} if settings.get("group.protocol") == "consumer" else {"session.timeout.ms": 6000}
-        return Consumer({"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
+        return Consumer({**_librdkafka(bootstrap), "group.id": group, "auto.offset.reset": "earliest",
                          "enable.auto.commit": False, **classic, **settings})
 
     def consume(self, bootstrap, topic, count, group=None, commit=False, isolation="read_uncommitted", wait=TIMEOUT):
@@ -195,7 +240,7 @@ class KafkaPython:
     name = "kafka-python"
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     timestamps = headers = admin = members = True
-    can = {"nulls", "large", "time", "transactions"}
+    can = {"nulls", "large", "time", "transactions", "secured"}
 
     def version(self):
         import kafka
@@ -203,7 +248,7 @@ class KafkaPython:
 
     def _admin(self, bootstrap):
         from kafka.admin import KafkaAdminClient
-        return KafkaAdminClient(bootstrap_servers=bootstrap)
+        return KafkaAdminClient(**_kafka_python(bootstrap))
 
     def create_topic(self, bootstrap, topic, partitions, configs=None):
         from kafka.admin import NewTopic
@@ -224,7 +269,7 @@ class KafkaPython:
 
     def offset_for_time(self, bootstrap, topic, partition, timestamp):
         from kafka import KafkaConsumer, TopicPartition
-        consumer = KafkaConsumer(bootstrap_servers=bootstrap)
+        consumer = KafkaConsumer(**_kafka_python(bootstrap))
         where = TopicPartition(topic, partition)
         found = consumer.offsets_for_times({where: timestamp})[where]
         consumer.close()
@@ -232,7 +277,7 @@ class KafkaPython:
 
     def produce(self, bootstrap, topic, records, codec="none", idempotent=False, transaction=None, transactional_id=None):
         from kafka import KafkaProducer
-        producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5, max_request_size=8 << 20,
+        producer = KafkaProducer(**_kafka_python(bootstrap), acks="all", linger_ms=5, max_request_size=8 << 20,
                                  enable_idempotence=idempotent or bool(transaction), transactional_id=transactional_id,
                                  compression_type=None if codec == "none" else codec)
         if transaction:
@@ -250,7 +295,7 @@ class KafkaPython:
 
     def _consumer(self, bootstrap, topic, group, isolation="read_uncommitted"):
         from kafka import KafkaConsumer
-        return KafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest",
+        return KafkaConsumer(topic, **_kafka_python(bootstrap), group_id=group, auto_offset_reset="earliest",
                              enable_auto_commit=False, session_timeout_ms=6000, heartbeat_interval_ms=500,
                              isolation_level=isolation)
 
@@ -295,7 +340,7 @@ class AioKafka:
     name = "aiokafka"
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     timestamps = headers = admin = members = True
-    can = {"nulls", "large", "time", "transactions", "transform"}
+    can = {"nulls", "large", "time", "transactions", "transform", "secured"}
 
     def version(self):
         import aiokafka
@@ -305,7 +350,7 @@ class AioKafka:
         from aiokafka.admin import AIOKafkaAdminClient
 
         async def run():
-            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+            admin = AIOKafkaAdminClient(**_aiokafka(bootstrap))
             await admin.start()
             try:
                 return await act(admin)
@@ -329,7 +374,7 @@ class AioKafka:
         from aiokafka import AIOKafkaConsumer, TopicPartition
 
         async def run():
-            consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+            consumer = AIOKafkaConsumer(**_aiokafka(bootstrap))
             await consumer.start()
             where = TopicPartition(topic, partition)
             found = (await consumer.offsets_for_times({where: timestamp}))[where]
@@ -341,7 +386,7 @@ class AioKafka:
         from aiokafka import AIOKafkaProducer
 
         async def run():
-            producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5, max_request_size=8 << 20,
+            producer = AIOKafkaProducer(**_aiokafka(bootstrap), acks="all", linger_ms=5, max_request_size=8 << 20,
                                         enable_idempotence=idempotent or bool(transaction),
                                         transactional_id=transactional_id,
                                         compression_type=None if codec == "none" else codec)
@@ -364,7 +409,7 @@ class AioKafka:
         from aiokafka import AIOKafkaProducer
 
         async def run():
-            producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=transactional_id)
+            producer = AIOKafkaProducer(**_aiokafka(bootstrap), transactional_id=transactional_id)
             consumer = self._consumer(bootstrap, source, group, "read_committed")
             await producer.start()
             await consumer.start()
@@ -389,7 +434,7 @@ class AioKafka:
 
     def _consumer(self, bootstrap, topic, group, isolation="read_uncommitted"):
         from aiokafka import AIOKafkaConsumer
-        return AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest",
+        return AIOKafkaConsumer(topic, **_aiokafka(bootstrap), group_id=group, auto_offset_reset="earliest",
                                 enable_auto_commit=False, session_timeout_ms=6000, heartbeat_interval_ms=500,
                                 isolation_level=isolation)
 
@@ -429,6 +474,10 @@ class AioKafka:
         return asyncio.run(run())
 
 
+def _kcat(bootstrap):
+    return ["kcat", *(part for name, value in _librdkafka(bootstrap).items() for part in ("-X", f"{name}={value}"))]
+
+
 class Kcat:
     """Debian's kcat, the command line over librdkafka."""
 
@@ -436,13 +485,13 @@ class Kcat:
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     timestamps = admin = members = False
     headers = True
-    can = set()
+    can = {"secured"}
 
     def version(self):
         return subprocess.run(["kcat", "-V"], capture_output=True, text=True, check=True).stdout.split("Version ")[1].split()[0]
 
     def topics(self, bootstrap):
-        listing = subprocess.run(["kcat", "-b", bootstrap, "-L", "-J"], capture_output=True, text=True, check=True)
+        listing = subprocess.run([*_kcat(bootstrap), "-L", "-J"], capture_output=True, text=True, check=True)
         import json
         return {topic["topic"] for topic in json.loads(listing.stdout)["topics"]}
 
@@ -451,13 +500,13 @@ class Kcat:
         # kcat takes one header list per run; the cases give every record the same headers.
         headers = [part for name, value in records[0][2] for part in ("-H", f"{name}={value.decode()}")]
         lines = b"".join((key or b"") + b"\x1f" + (value or b"") + b"\n" for key, value, _, _ in records)
-        subprocess.run(["kcat", "-b", bootstrap, "-P", "-t", topic, "-K", "\x1f", "-Z", "-z", codec,
+        subprocess.run([*_kcat(bootstrap), "-P", "-t", topic, "-K", "\x1f", "-Z", "-z", codec,
                         "-X", "acks=all", *extra, *headers], input=lines, check=True, timeout=TIMEOUT)
 
     def consume(self, bootstrap, topic, count, group=None, commit=False, wait=TIMEOUT):
         fmt = "%K\\x1f%k\\x1f%S\\x1f%s\\x1f%h\\x1f%T\\n"
         where = (["-G", group, "-X", "auto.offset.reset=earliest", topic] if group else ["-C", "-t", topic, "-o", "beginning"])
-        run = subprocess.run(["kcat", "-b", bootstrap, "-q", "-f", fmt, "-c", str(count), *where],
+        run = subprocess.run([*_kcat(bootstrap), "-q", "-f", fmt, "-c", str(count), *where],
                              capture_output=True, check=True, timeout=TIMEOUT)
         out = []
         for line in run.stdout.splitlines():

@@ -11,12 +11,14 @@ to a file for the conformance page to show.
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 import traceback
 
 import agents
 import jobs
+import secured
 import tools
 from brokers import ApacheKafka, Riverrun
 from cases import cases
@@ -27,7 +29,19 @@ class Shared:
     """A broker, with the topics that each client has written for all others to read."""
 
     def __init__(self, broker):
-        self.broker, self.topics = broker, {}
+        self.broker, self.topics, self._secured = broker, {}, None
+
+    @property
+    def secured(self):
+        """The same broker with security on, which starts with the first case that wants it."""
+        if self._secured is None:
+            self._secured = secured.Secured(self.broker)
+        return self._secured
+
+    def stop(self):
+        self.broker.stop()
+        if self._secured is not None:
+            self._secured.stop()
 
     def __getattr__(self, name):
         return getattr(self.broker, name)
@@ -42,6 +56,8 @@ class Shared:
 
 def reason(error):
     """The first line of what went wrong, without what differs from run to run."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"{error.cmd[0]} ended with exit code {error.returncode}"
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
@@ -49,7 +65,7 @@ def run(options):
     broker = Shared((Riverrun if options.kind == "riverrun" else ApacheKafka)(options.program))
     clients = [*CLIENTS, agents.KafkaJs(options.build), agents.Platformatic(options.build), agents.FranzGo(options.build),
                agents.Java(options.build, options.apache_kafka)]
-    suites = [(client, cases(client, clients)) for client in clients]
+    suites = [(client, cases(client, clients, secured.CASES)) for client in clients]
     suites.append((tools.Tools(options.apache_kafka), tools.CASES))
     suites.append((jobs.Streams(options.build, options.apache_kafka), jobs.STREAMS_CASES))
     suites.append((jobs.Connect(options.build, options.apache_kafka), jobs.CONNECT_CASES))

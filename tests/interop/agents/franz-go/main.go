@@ -5,6 +5,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +19,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 const timeout = 30 * time.Second
@@ -24,6 +28,7 @@ const timeout = 30 * time.Second
 type request struct {
 	Op              string            `json:"op"`
 	Bootstrap       string            `json:"bootstrap"`
+	Security        *security         `json:"security"`
 	Topic           string            `json:"topic"`
 	Partitions      int32             `json:"partitions"`
 	Configs         map[string]string `json:"configs"`
@@ -76,7 +81,45 @@ func textOf(value []byte) *string {
 	return &out
 }
 
+// How to be let in, see clients.Bootstrap.
+type security struct {
+	Ca, Mechanism, User, Password, Cert, Key string
+}
+
+func (how security) options() ([]kgo.Opt, error) {
+	ca, err := os.ReadFile(how.Ca)
+	if err != nil {
+		return nil, err
+	}
+	config := &tls.Config{RootCAs: x509.NewCertPool()}
+	config.RootCAs.AppendCertsFromPEM(ca)
+	if how.Cert != "" {
+		own, err := tls.LoadX509KeyPair(how.Cert, how.Key)
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{own}
+	}
+	options := []kgo.Opt{kgo.DialTLSConfig(config)}
+	switch how.Mechanism {
+	case "PLAIN":
+		options = append(options, kgo.SASL(plain.Auth{User: how.User, Pass: how.Password}.AsMechanism()))
+	case "SCRAM-SHA-256":
+		options = append(options, kgo.SASL(scram.Auth{User: how.User, Pass: how.Password}.AsSha256Mechanism()))
+	case "SCRAM-SHA-512":
+		options = append(options, kgo.SASL(scram.Auth{User: how.User, Pass: how.Password}.AsSha512Mechanism()))
+	}
+	return options, nil
+}
+
 func connect(r request, more ...kgo.Opt) (*kgo.Client, error) {
+	if r.Security != nil {
+		options, err := r.Security.options()
+		if err != nil {
+			return nil, err
+		}
+		more = append(more, options...)
+	}
 	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(r.Bootstrap), kgo.ClientID("interop-franz-go")}, more...)...)
 }
 

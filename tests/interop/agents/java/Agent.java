@@ -61,6 +61,23 @@ public class Agent {
         Map<String, Object> config = new HashMap<>();
         config.put("bootstrap.servers", request.get("bootstrap").asText());
         config.put("client.id", "interop-java");
+        JsonNode how = request.get("security");
+        if (how != null && !how.isNull()) {
+            config.put("security.protocol", how.get("protocol").asText());
+            config.put("ssl.truststore.type", "PEM");
+            config.put("ssl.truststore.location", how.get("ca").asText());
+            if (how.has("keystore")) {
+                config.put("ssl.keystore.type", "PEM");
+                config.put("ssl.keystore.location", how.get("keystore").asText());
+            }
+            if (how.has("mechanism")) {
+                String mechanism = how.get("mechanism").asText();
+                config.put("sasl.mechanism", mechanism);
+                config.put("sasl.jaas.config", "org.apache.kafka.common.security."
+                    + (mechanism.equals("PLAIN") ? "plain.Plain" : "scram.Scram") + "LoginModule required username=\""
+                    + how.get("user").asText() + "\" password=\"" + how.get("password").asText() + "\";");
+            }
+        }
         return config;
     }
 

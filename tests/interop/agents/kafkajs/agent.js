@@ -2,6 +2,7 @@
 // operations; they mean the same in every agent.
 'use strict'
 
+const { readFileSync } = require('node:fs')
 const readline = require('node:readline')
 const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs')
 const zstd = require('@bokuweb/zstd-wasm')
@@ -37,9 +38,18 @@ const TIMEOUT = 30000
 const bytes = text => (text === null || text === undefined ? null : Buffer.from(text, 'base64'))
 const text = value => (value === null || value === undefined ? null : Buffer.from(value).toString('base64'))
 
-function client ({ bootstrap }) {
+function security ({ security: how }) {
+  if (!how) return {}
+  const ssl = { ca: [readFileSync(how.ca, 'utf8')] }
+  if (how.cert) Object.assign(ssl, { cert: readFileSync(how.cert, 'utf8'), key: readFileSync(how.key, 'utf8') })
+  if (!how.mechanism) return { ssl }
+  return { ssl, sasl: { mechanism: how.mechanism.toLowerCase(), username: how.user, password: how.password } }
+}
+
+function client (request) {
   return new Kafka({
-    brokers: [bootstrap],
+    brokers: [request.bootstrap],
+    ...security(request),
     clientId: 'interop-kafkajs',
     logLevel: logLevel.NOTHING,
     retry: { retries: 8, initialRetryTime: 50 }

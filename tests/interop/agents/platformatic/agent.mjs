@@ -15,7 +15,22 @@ const { Admin, Consumer, Producer } = await import('@platformatic/kafka')
 const TIMEOUT = 30000
 const bytes = text => (text === null || text === undefined ? undefined : Buffer.from(text, 'base64'))
 const text = value => (value === null || value === undefined ? null : Buffer.from(value).toString('base64'))
-const base = ({ bootstrap }) => ({ clientId: 'interop-platformatic', bootstrapBrokers: [bootstrap], retries: 60, retryDelay: 250 })
+
+function security ({ security: how }) {
+  if (!how) return {}
+  const tls = { ca: [readFileSync(how.ca)] }
+  if (how.cert) Object.assign(tls, { cert: readFileSync(how.cert), key: readFileSync(how.key) })
+  if (!how.mechanism) return { tls }
+  return { tls, sasl: { mechanism: how.mechanism, username: how.user, password: how.password } }
+}
+
+const base = request => ({
+  clientId: 'interop-platformatic',
+  bootstrapBrokers: [request.bootstrap],
+  retries: request.security ? 3 : 60,
+  retryDelay: 250,
+  ...security(request)
+})
 
 async function admin (request, act) {
   const client = new Admin(base(request))
