@@ -1,7 +1,7 @@
 //! The `riverrun` command: one file per subcommand below `commands/`, this one only reads the line and dispatches.
 //!
 //! Every failure ends as one message on standard error that names the thing and the remedy, and a non-zero exit code:
-//! 2 for a command line that cannot be understood, 1 for all else.
+//! 2 for a command line that cannot be understood, 1 for all else. `riverrun log` has codes of its own.
 
 use std::process::ExitCode;
 
@@ -32,6 +32,8 @@ enum Command {
     Group(commands::group::Args),
     /// Add, remove and list SCRAM users
     User(commands::user::Args),
+    /// Look into the files of a data directory: print them, or search them for damage
+    Log(commands::log::Args),
     /// Run connectors from TOML or properties files
     Connect(commands::connect::Args),
 }
@@ -53,12 +55,14 @@ fn main() -> ExitCode {
             Command::Group(args) => commands::group::run(args).await,
             Command::User(args) => commands::user::run(args).await,
             Command::Connect(args) => commands::connect::run(args).await,
+            Command::Log(args) => return commands::log::run(args),
         }
+        .map(|()| ExitCode::SUCCESS)
     });
     // A blocked read of standard input must not hold the exit up.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod connect;
 pub(crate) mod consume;
 pub(crate) mod demo;
 pub(crate) mod group;
+pub(crate) mod log;
 pub(crate) mod produce;
 pub(crate) mod topic;
 pub(crate) mod user;

@@ -142,7 +142,7 @@ pub(super) fn recover_segment(
     }
     let mut position = from;
     let file = segment.file(vfs).map_err(io_error("open", &path))?;
-    let mut reader = Reader { file, length, chunk: Bytes::new(), chunk_at: 0 };
+    let mut reader = Reader::new(file, length);
     while position < length {
         match read_batch(&mut reader, segment, position, learned).map_err(io_error("read", &path))? {
             Ok(batch) => {
@@ -185,16 +185,21 @@ pub(super) fn recover_segment(
 }
 
 /// Reads a file from front to back in large pieces.
-struct Reader {
-    file: Arc<dyn VfsFile>,
-    length: u64,
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) file: Arc<dyn VfsFile>,
+    pub(super) length: u64,
     chunk: Bytes,
     chunk_at: u64,
 }
 
 impl Reader {
+    pub(super) fn new(file: Arc<dyn VfsFile>, length: u64) -> Self {
+        Self { file, length, chunk: Bytes::new(), chunk_at: 0 }
+    }
+
     /// The `length` bytes at `position`, fewer at the end of the file.
-    fn bytes(&mut self, position: u64, length: usize, progress: Option<&AtomicU64>) -> io::Result<Bytes> {
+    pub(super) fn bytes(&mut self, position: u64, length: usize, progress: Option<&AtomicU64>) -> io::Result<Bytes> {
         let held = position.checked_sub(self.chunk_at).and_then(|from| usize::try_from(from).ok());
         if let Some(from) = held.filter(|from| from + length <= self.chunk.len()) {
             return Ok(self.chunk.slice(from..from + length));

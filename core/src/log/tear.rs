@@ -5,8 +5,8 @@ use std::io;
 
 use super::vfs::VfsFile;
 use crate::record::{
-    ATTRIBUTES_OFFSET, BATCH_LENGTH_OFFSET, BatchHeader, CRC_OFFSET, HEADER_LEN, LENGTH_OVERHEAD, MAGIC, MAGIC_OFFSET,
-    crc32c,
+    ATTRIBUTES_OFFSET, BATCH_LENGTH_OFFSET, BatchHeader, CRC_OFFSET, Crc32c, HEADER_LEN, LENGTH_OVERHEAD, MAGIC,
+    MAGIC_OFFSET,
 };
 
 const SECTOR: u64 = 512;
@@ -36,6 +36,19 @@ impl Suspect<'_> {
         }
         Ok(bytes)
     }
+
+    /// The checksum of what would be a batch of `length` bytes at `position`. Read in pieces: what a damaged header states
+    /// may be as long as the file.
+    pub(super) fn content_crc(&self, position: u64, length: u64) -> io::Result<u32> {
+        let (mut at, end) = (position + ATTRIBUTES_OFFSET as u64, position + length);
+        let mut sum = Crc32c::new();
+        while at < end {
+            let part = (end - at).min(CHUNK);
+            sum.update(&self.bytes(at, part)?);
+            at += part;
+        }
+        Ok(sum.finish())
+    }
 }
 
 /// Where the damage ends and sound content is known to be: the end of the damaged batch if its checksum holds all the
@@ -58,7 +71,7 @@ pub(super) fn find_sound(suspect: &Suspect<'_>) -> io::Result<Option<u64>> {
             let size = header.size_in_bytes() as u64;
             let Some(left) = effort.checked_sub(size) else { return Ok(Some(position)) };
             effort = left;
-            if content_crc(&suspect.bytes(position, size)?) == header.crc {
+            if suspect.content_crc(position, size)? == header.crc {
                 return Ok(Some(position));
             }
         }
@@ -88,16 +101,12 @@ fn sound_content(suspect: &Suspect<'_>) -> io::Result<Option<u64>> {
     let stated = u64::from(field(BATCH_LENGTH_OFFSET)) + LENGTH_OVERHEAD as u64;
     for length in [stated, available] {
         if (HEADER_LEN as u64..=available).contains(&length)
-            && content_crc(&suspect.bytes(suspect.position, length)?) == field(CRC_OFFSET)
+            && suspect.content_crc(suspect.position, length)? == field(CRC_OFFSET)
         {
             return Ok(Some(suspect.position + length));
         }
     }
     Ok(None)
-}
-
-fn content_crc(batch: &[u8]) -> u32 {
-    crc32c(batch.get(ATTRIBUTES_OFFSET..).unwrap_or_default())
 }
 
 /// Whether the sector in which `sound` lies was written, as what is in it from there on tells. The first bytes of a

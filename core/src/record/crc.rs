@@ -8,11 +8,29 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
 
 /// CRC-32C of two stretches as if they were one.
 pub(super) fn crc32c_of_two(first: &[u8], second: &[u8]) -> u32 {
-    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
-    digest.update(first);
-    digest.update(second);
-    // The algorithm has 32 bits, its container 64.
-    u32::try_from(digest.finalize()).unwrap_or_default()
+    let mut sum = Crc32c::new();
+    sum.update(first);
+    sum.update(second);
+    sum.finish()
+}
+
+/// CRC-32C of bytes that come in pieces.
+#[derive(Debug)]
+pub(crate) struct Crc32c(crc_fast::Digest);
+
+impl Crc32c {
+    pub(crate) fn new() -> Self {
+        Self(crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi))
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn finish(&self) -> u32 {
+        // The algorithm has 32 bits, its container 64.
+        u32::try_from(self.0.finalize()).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

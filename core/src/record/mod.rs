@@ -32,6 +32,7 @@ pub use batch::{Batches, RecordBatch, batches};
 pub use builder::{BatchBuilder, BatchOptions, BuildError, record_size};
 pub use compression::{Compression, DecompressLimits, ParseCompressionError};
 pub use control::{ControlRecord, ControlRecordError, ControlRecordType, EndTransactionMarker};
+pub(crate) use crc::Crc32c;
 pub use crc::crc32c;
 pub use error::{BatchError, FieldProblem, RecordField};
 pub use header::{

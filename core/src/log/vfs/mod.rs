@@ -8,6 +8,7 @@
 
 mod handles;
 mod os;
+mod read_only;
 mod simulated;
 
 use std::{
@@ -20,6 +21,7 @@ use std::{
 pub(super) use handles::Handle;
 pub use handles::{BoundedVfs, Handles};
 pub use os::OsVfs;
+pub use read_only::ReadOnlyVfs;
 pub use simulated::{Fault, SimulatedVfs};
 
 /// A file system.

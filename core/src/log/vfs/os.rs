@@ -9,7 +9,7 @@ use super::{Vfs, VfsFile};
 pub struct OsVfs;
 
 #[derive(Debug)]
-struct OsFile(fs::File);
+pub(super) struct OsFile(pub(super) fs::File);
 
 impl Vfs for OsVfs {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn VfsFile>> {
