@@ -289,6 +289,12 @@ impl Log {
         self.recovery_point =
             if clean { self.log_end_offset() } else { first.max(self.recovery_point.min(self.log_end_offset())) };
         self.epochs.truncate_to(self.log_end_offset().max(1));
+        if self.names_unsynced && self.recovery_point > 0 {
+            // The point is about to be told, and says to the next opening that this file is durable.
+            let path = self.folder.join(METADATA);
+            self.vfs.open(&path).and_then(|file| file.sync_data()).map_err(io_error("sync", &path))?;
+            self.vfs.sync_dir(&self.folder).map_err(io_error("sync", &self.folder))?;
+        }
         Ok(())
     }
 

@@ -312,6 +312,21 @@ fn a_start_that_was_told_does_not_move_back() {
     }
 }
 
+/// A log that begins anew behind what it lost tells a recovery point above 0: what that vouches for is durable.
+#[test]
+fn a_recovery_point_vouches_for_the_topic_id() {
+    for seed in 0..50 {
+        let vfs = SimulatedVfs::new();
+        let beyond = LogOptions { log_start_offset: 5, ..options(small(), 0, false) };
+        let open = |options| Log::open(Arc::new(vfs.clone()), Path::new(FOLDER), options);
+        drop(open(LogOptions { log_start_offset: 0, ..beyond.clone() }).expect("opens"));
+        let point = open(beyond.clone()).expect("opens").flush().expect("has nothing to flush");
+        vfs.crash(seed);
+        let again = LogOptions { recovery_point: point, ..beyond };
+        assert_eq!(open(again).unwrap_or_else(|error| panic!("seed {seed}: {error}")).log_end_offset(), 5);
+    }
+}
+
 /// All five batches of a producer, over a roll and a clean restart.
 #[test]
 fn a_clean_restart_forgets_no_batch_of_a_producer() {
