@@ -85,7 +85,9 @@ impl Log {
         let clean = options.clean_shutdown;
         let mut log = Self::blank(vfs, folder, options);
         let bookmark = hints.bookmark.filter(|mark| mark.topic_id == log.topic_id && mark.offset == log.recovery_point);
-        if let Some(bookmark) = bookmark.filter(|mark| mark.at_end && !mark.open_transactions)
+        // A start that was moved beyond what is left has to stay where it is.
+        let rests = |mark: &&Bookmark| mark.at_end && !mark.open_transactions && log.log_start_offset <= mark.offset;
+        if let Some(bookmark) = bookmark.filter(rests)
             && (clean || bookmark.is_end(&*log.vfs, folder)?)
         {
             log.rest_at(bookmark);
@@ -335,7 +337,10 @@ impl Log {
             }
         }
         let synced = next_base.map_or(self.recovery_point, |next| next.min(trust.to));
-        let epoch = if checked_to > 0 { self.epochs.latest().map_or(-1, |epoch| epoch.0) } else { -1 };
+        // That of the last batch before the place, which is not the latest of the log: the checkpoint of the epochs may be
+        // newer than the bookmark.
+        let known = trust.bookmark.filter(|_| checked_to > 0);
+        let epoch = known.and_then(|mark| mark.epochs.latest()).map_or(-1, |epoch| epoch.0);
         let mut learned = Learned {
             producers: &mut self.producers,
             snapshot_at: trust.snapshot_at,

@@ -265,7 +265,9 @@ impl Log {
     pub(super) fn wake(&mut self) -> Result<(), OpenError> {
         let Some(bookmark) = self.resting.take() else { return Ok(()) };
         let (log_start, high_watermark) = (self.log_start_offset, self.high_watermark);
-        let opened = self.open_files(true, None, None).and_then(|()| {
+        // Whether it rests since a clean stop or since a crash, now or an earlier time: what is behind the bookmark, snapshots
+        // of records that were lost for example, is not believed.
+        let opened = self.open_files(false, Some(&bookmark), None).and_then(|()| {
             let end = self.log_end_offset();
             if end == bookmark.offset {
                 return Ok(());

@@ -92,6 +92,67 @@ fn only_what_is_behind_a_bookmark_is_checked() {
     }
 }
 
+/// A bookmark that is older than the epochs: what is behind it begins with the epoch of the bookmark.
+#[test]
+fn epochs_that_began_behind_a_bookmark_are_no_damage() {
+    let vfs = SimulatedVfs::new();
+    let mut log = filled(&vfs, 4);
+    log.flush().expect("syncs");
+    log.settle().expect("writes");
+    let mark = log.bookmark().expect("all is synced");
+    for epoch in [0, 1] {
+        log.append(batch(&values(1, "more"), 9000), AppendOrigin::Client, LeaderEpoch(epoch), 9000).expect("appends");
+    }
+    log.flush().expect("syncs, and writes the epochs");
+    let epochs = log.epochs().clone();
+    drop(log);
+    let log = open_at(&vfs, &mark, false).expect("opens");
+    assert_eq!((log.log_end_offset(), log.epochs()), (14, &epochs));
+}
+
+/// A snapshot of batches that a crash took is not believed when a log that rested is woken: new batches of the producer
+/// would be taken for retries.
+#[test]
+fn a_log_that_rests_forgets_what_was_lost() {
+    let vfs = SimulatedVfs::new();
+    let mut log = filled(&vfs, 2);
+    log.flush().expect("syncs");
+    let mark = log.bookmark().expect("all is synced");
+    let send = |log: &mut Log, sequence| {
+        log.append(producer_batch(&values(1, "p"), 10, 7, 0, sequence), AppendOrigin::Client, LeaderEpoch(0), 10)
+    };
+    assert_eq!(send(&mut log, 0).expect("appends").base_offset, 6);
+    log.roll().expect("rolls");
+    drop(log);
+    // What a power cut may leave: the snapshot, but not what it stands for.
+    vfs.remove(&Path::new(FOLDER).join(format!("{:020}.log", 7))).expect("removes");
+    let file = Path::new(FOLDER).join(format!("{:020}.log", 0));
+    vfs.open(&file).and_then(|file| file.truncate(mark.position)).expect("cuts");
+    for clean in [false, true] {
+        let mut log = open_at(&vfs, &mark, clean).expect("opens");
+        assert!(log.is_resting());
+        if clean {
+            assert!(!log.read(0, 1, 6, true).expect("reads").records.is_empty());
+            let info = send(&mut log, 0).expect("appends");
+            assert!(!info.duplicate && info.base_offset == 6, "{info:?}");
+        }
+    }
+}
+
+/// Where DeleteRecords had moved the start beyond what is left, it stays there.
+#[test]
+fn a_log_does_not_rest_before_its_start() {
+    let vfs = SimulatedVfs::new();
+    let mut log = filled(&vfs, 2);
+    log.flush().expect("syncs");
+    let mark = log.bookmark().expect("all is synced");
+    drop(log);
+    let hints = OpenHints { bookmark: Some(&mark), progress: None };
+    let options = LogOptions { log_start_offset: 8, ..options(small(), mark.offset, false) };
+    let log = Log::open_with(Arc::new(vfs), Path::new(FOLDER), options, hints).expect("opens");
+    assert_eq!((log.log_start_offset(), log.log_end_offset()), (8, 8));
+}
+
 #[test]
 fn a_log_that_was_changed_while_it_rested_goes_offline() {
     let vfs = SimulatedVfs::new();
