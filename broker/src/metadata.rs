@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use riverrun_core::{
+    group::Topics,
     metadata::{Image, MetadataRecord},
     record::{BatchBuilder, BatchOptions, DecompressLimits, batches},
 };
@@ -82,6 +83,13 @@ impl MetadataStore {
     /// The metadata now.
     pub(crate) fn image(&self) -> Arc<Image> {
         Arc::clone(&self.image.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The metadata now, as the group coordinator sees it.
+    pub(crate) fn topics(&self) -> Topics {
+        // In this order, so that the image is never older than the version.
+        let version = self.epoch();
+        Topics::new(self.image(), version)
     }
 
     /// Resolves when all that was changed until now is durable.

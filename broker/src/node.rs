@@ -34,7 +34,7 @@ pub(crate) struct Node {
     pub(crate) start_config: BrokerConfig,
     pub(crate) in_memory: bool,
     pub(crate) storage: Arc<Storage>,
-    pub(crate) metadata: MetadataStore,
+    pub(crate) metadata: Arc<MetadataStore>,
     pub(crate) groups: Arc<Groups>,
     pub(crate) transactions: Transactions,
     pub(crate) connections: OpenConnections,

@@ -208,14 +208,14 @@ fn open(
     let check_ms = u64::try_from(config.log_retention_check_interval_ms).unwrap_or(u64::MAX);
     let storage = Storage::open(place, directory, log_defaults.clone(), Duration::from_millis(check_ms), clock)?;
     let metadata = MetadataStore::load(Arc::clone(storage.metadata()));
-    let metadata = metadata.map_err(|error| StartError::Metadata { problem: error.to_string() })?;
+    let metadata = Arc::new(metadata.map_err(|error| StartError::Metadata { problem: error.to_string() })?);
     let slots = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let fetch_sessions = FetchSessions::new(slots, FETCH_SESSION_EVICTION_MS);
     let node = Node {
         id,
         cluster_id,
         clock,
-        groups: Arc::new(Groups::new(&config, clock)),
+        groups: Arc::new(Groups::new(&config, clock, Arc::clone(&metadata))),
         transactions: Transactions::new(&config),
         settings,
         start_config: config,

@@ -2,7 +2,7 @@
 //!
 //! KIP-35; KIP-511: an unknown version is answered in version 0, and from v3 on the client's software is named, with
 //! letters, digits, dots and hyphens. Only what is served is advertised, since clients choose their behaviour by it:
-//! no `group.version` (KIP-848 is not served). `transaction.version` 2 tells clients that partitions join a transaction by
+//! `group.version` 1 tells that there is the consumer protocol (KIP-848). `transaction.version` 2 tells clients that partitions join a transaction by
 //! themselves, and that each transaction has an epoch of its own (KIP-890).
 
 use riverrun_core::protocol::{
@@ -20,7 +20,8 @@ use crate::{RequestContext, node::Node};
 pub(crate) const METADATA_VERSION: (&str, i16, i16) = ("metadata.version", 7, 30);
 
 /// The features of the cluster with the least and the greatest level that is served; the greatest is in force.
-pub(crate) const FEATURES: [(&str, i16, i16); 2] = [METADATA_VERSION, ("transaction.version", 0, 2)];
+pub(crate) const FEATURES: [(&str, i16, i16); 3] =
+    [METADATA_VERSION, ("group.version", 0, 1), ("transaction.version", 0, 2)];
 
 pub(super) fn handle(node: &Node, context: &RequestContext, request: &ApiVersionsRequest) -> ApiVersionsResponse {
     if context.api_version >= 3 {
@@ -94,6 +95,7 @@ mod tests {
         let versions = served_versions();
         let produce = versions.iter().find(|api| api.api_key == ApiKey::Produce.code());
         assert_eq!(produce.map(|api| api.min_version), Some(0));
-        assert!(versions.iter().all(|api| api.api_key != ApiKey::ConsumerGroupHeartbeat.code()));
+        let heartbeat = versions.iter().find(|api| api.api_key == ApiKey::ConsumerGroupHeartbeat.code());
+        assert_eq!(heartbeat.map(|api| (api.min_version, api.max_version)), Some((0, 1)));
     }
 }

@@ -7,6 +7,8 @@ mod add_partitions_to_txn;
 mod alter_configs;
 pub(crate) mod api_versions;
 mod client_quotas;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -116,6 +118,8 @@ pub(crate) const SERVED: &[ApiKey] = &[
     ApiKey::DescribeProducers,
     ApiKey::DescribeTransactions,
     ApiKey::ListTransactions,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
     ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
 ];
@@ -163,6 +167,8 @@ fn dispatch(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Re
         RequestBody::SyncGroup(request) => sync_group::handle(node, request),
         RequestBody::DescribeGroups(request) => Reply::now(describe_groups::handle(node, context, request)),
         RequestBody::ListGroups(request) => Reply::now(list_groups::handle(node, &request)),
+        RequestBody::ConsumerGroupHeartbeat(request) => consumer_group_heartbeat::handle(node, context, request),
+        RequestBody::ConsumerGroupDescribe(request) => Reply::now(consumer_group_describe::handle(node, request)),
         RequestBody::SaslHandshake(_) => Reply::now(sasl::handshake()),
         RequestBody::SaslAuthenticate(_) => Reply::now(sasl::authenticate()),
         RequestBody::ApiVersions(request) => Reply::now(api_versions::handle(node, context, &request)),

@@ -1,4 +1,5 @@
-//! OffsetCommit (API key 8): a group stores positions. v6: leader epoch (KIP-320); v7: static members; v10: topic ids.
+//! OffsetCommit (API key 8): a group stores positions. v6: leader epoch (KIP-320); v7: static members; v9: the epoch of a member of
+//! the consumer protocol (KIP-848); v10: topic ids.
 //!
 //! Positions in partitions that do not exist are refused one by one; the others are stored.
 
@@ -33,6 +34,7 @@ pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: Offset
         generation: GenerationId::from_wire(request.generation_id_or_member_epoch),
         member_id: MemberId::from_wire(&request.member_id),
         group_instance_id: request.group_instance_id.map(InstanceId::from),
+        tells_member_epoch: context.api_version >= 9,
         retention_ms: Some(request.retention_time_ms).filter(|retention| *retention >= 0),
         offsets,
     };

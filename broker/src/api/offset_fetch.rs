@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::future::join_all;
 use riverrun_core::{
     TopicPartition, Uuid,
-    group::{Decision, FetchedOffset, GroupId, OffsetSelection},
+    group::{Decision, FetchedOffset, GenerationId, GroupId, MemberId, OffsetSelection},
     protocol::{
         ErrorCode,
         messages::{
@@ -52,11 +52,14 @@ fn fetch_group(
     request: OffsetFetchRequestGroup,
 ) -> impl Future<Output = OffsetFetchResponseGroup> + Send + use<> {
     let group_id = request.group_id;
+    let member_id = request.member_id.as_deref().and_then(MemberId::from_wire);
+    let epoch = GenerationId::from_wire(request.member_epoch);
     let (selection, unknown) = selection(node, by_id, request.topics);
     let fetched = node.group_shard(&group_id).map(|shard| {
         let id = GroupId::from(group_id.as_str());
         node.groups.command(&shard, move |machine, _| {
-            let response = Ok(machine.fetch_offsets(&id, &selection, require_stable));
+            let admitted = machine.admit_fetch(&id, member_id.as_ref(), epoch);
+            let response = admitted.map(|()| machine.fetch_offsets(&id, &selection, require_stable));
             Decision { records: Vec::new(), replies: Vec::new(), response }
         })
     });

@@ -145,6 +145,7 @@ fn check_partitions(
         generation: GenerationId::from_wire(request.generation_id),
         member_id: MemberId::from_wire(&request.member_id),
         group_instance_id: request.group_instance_id.as_deref().map(InstanceId::from),
+        tells_member_epoch: false,
         retention_ms: None,
         offsets,
     };

@@ -92,6 +92,13 @@ fn check<T>(value: &T, check: impl Fn(&T) -> Result<(), String>) -> Result<(), S
 const CODECS: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 const POLICIES: &[&str] = &["compact", "delete"];
 const AUTHORIZERS: &[&str] = &["", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"];
+const CONSUMER_ASSIGNORS: &[&str] = &[
+    "uniform",
+    "range",
+    "org.apache.kafka.coordinator.group.assignor.UniformAssignor",
+    "org.apache.kafka.coordinator.group.assignor.RangeAssignor",
+];
+const MIGRATION_POLICIES: &[&str] = &["bidirectional", "upgrade", "downgrade", "disabled"];
 const CLIENT_AUTH: &[&str] = &["required", "requested", "none"];
 const TLS_VERSIONS: &[&str] = &["TLSv1.2", "TLSv1.3"];
 const TIMESTAMP_TYPES: &[&str] = &["CreateTime", "LogAppendTime"];
@@ -127,6 +134,18 @@ settings! {
         "Whether topics can be deleted.";
     fetch_max_bytes: i32 = 57_671_680, "fetch.max.bytes", at_least(1024), Medium, ReadOnly,
         "Upper bound of the record bytes in one fetch response, whatever the client asks for.";
+    group_consumer_assignment_interval_ms: i32 = 1_000, "group.consumer.assignment.interval.ms", at_least(0), Medium, ReadOnly,
+        "Milliseconds between two assignments of a group of the consumer protocol; a group may set its own.";
+    group_consumer_assignors: Vec<String> = vec!["uniform".to_owned(), "range".to_owned()], "group.consumer.assignors", list_of(CONSUMER_ASSIGNORS), Medium, ReadOnly,
+        "The assignors that members of the consumer protocol may wish for; the first is the default.";
+    group_consumer_heartbeat_interval_ms: i32 = 5_000, "group.consumer.heartbeat.interval.ms", at_least(1), Medium, ReadOnly,
+        "Milliseconds between two heartbeats of a member of the consumer protocol; a group may set its own.";
+    group_consumer_max_size: i32 = i32::MAX, "group.consumer.max.size", at_least(1), Medium, ReadOnly,
+        "Members a group of the consumer protocol may have.";
+    group_consumer_migration_policy: String = "bidirectional".to_owned(), "group.consumer.migration.policy", one_of_ignoring_case(MIGRATION_POLICIES), Medium, ReadOnly,
+        "Which groups change between the classic and the consumer protocol while they have members: bidirectional, upgrade, downgrade or disabled.";
+    group_consumer_session_timeout_ms: i32 = 45_000, "group.consumer.session.timeout.ms", at_least(1), Medium, ReadOnly,
+        "Milliseconds of silence after which a member of the consumer protocol is taken for dead; a group may set its own.";
     group_initial_rebalance_delay_ms: i32 = 3_000, "group.initial.rebalance.delay.ms", at_least(0), Medium, ReadOnly,
         "Milliseconds an empty group waits for more members after the first; 0 starts single consumers at once.";
     group_max_session_timeout_ms: i32 = 1_800_000, "group.max.session.timeout.ms", at_least(1), Medium, ReadOnly,

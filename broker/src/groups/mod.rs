@@ -10,13 +10,13 @@ use std::sync::{
 
 use riverrun_core::{
     TopicPartition,
-    group::{Decision, GroupConfig, GroupError, GroupShard, Now, Response, Ticket, partition_for_group},
+    group::{Assignor, Decision, GroupConfig, GroupError, GroupShard, Now, Response, Ticket, partition_for_group},
     transaction::ProducerIdAndEpoch,
 };
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::Clock, config::BrokerConfig, storage::Partition};
+use crate::{clock::Clock, config::BrokerConfig, metadata::MetadataStore, storage::Partition};
 pub(crate) use shard::{CoordinatorError, Pending, Shard};
 
 /// The topic that holds groups and their offsets.
@@ -27,6 +27,7 @@ pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 pub(crate) struct Groups {
     config: GroupConfig,
     clock: Clock,
+    metadata: Arc<MetadataStore>,
     /// By partition of the offsets topic; empty until the topic exists.
     shards: RwLock<Arc<Vec<Arc<Shard>>>>,
     /// The monotonic time for which the timer is set.
@@ -36,10 +37,11 @@ pub(crate) struct Groups {
 
 impl Groups {
     /// No groups; [`open`](Self::open) brings them.
-    pub(crate) fn new(config: &BrokerConfig, clock: Clock) -> Self {
+    pub(crate) fn new(config: &BrokerConfig, clock: Clock, metadata: Arc<MetadataStore>) -> Self {
         Self {
             config: group_config(config),
             clock,
+            metadata,
             shards: RwLock::default(),
             timer_set_for: AtomicI64::new(i64::MAX),
             timer_changed: Notify::new(),
@@ -57,7 +59,7 @@ impl Groups {
     /// Reads shards in. Blocks on the disk.
     pub(crate) fn load(&self, shards: &[Arc<Shard>]) {
         for shard in shards {
-            shard.load(self.config.clone(), self.clock.now());
+            shard.load(self.config.clone(), self.metadata.topics(), self.clock.now());
         }
         self.timer_changed.notify_one();
     }
@@ -92,7 +94,11 @@ impl Groups {
         shard: &Arc<Shard>,
         run: impl FnOnce(&mut GroupShard, Now) -> Decision<Result<T, GroupError>>,
     ) -> Pending<T> {
-        let answer = shard.command(self.clock.now(), run);
+        let topics = self.metadata.topics();
+        let answer = shard.command(self.clock.now(), |machine, now| {
+            machine.set_topics(topics);
+            run(machine, now)
+        });
         self.set_timer(shard);
         answer
     }
@@ -113,7 +119,11 @@ impl Groups {
         shard: &Arc<Shard>,
         run: impl FnOnce(&mut GroupShard, Ticket, Now) -> Decision,
     ) -> Pending<Response> {
-        let answer = shard.park(self.clock.now(), run);
+        let topics = self.metadata.topics();
+        let answer = shard.park(self.clock.now(), |machine, ticket, now| {
+            machine.set_topics(topics);
+            run(machine, ticket, now)
+        });
         self.set_timer(shard);
         answer
     }
@@ -141,7 +151,7 @@ impl Groups {
             let now = self.clock.now();
             let shards = self.shards();
             for shard in shards.iter() {
-                shard.on_timeouts(now);
+                shard.on_timeouts(&self.metadata, now);
             }
             let next = shards.iter().filter_map(|shard| shard.next_timeout()).min();
             self.timer_set_for.store(next.unwrap_or(i64::MAX), Ordering::Release);
@@ -181,5 +191,13 @@ fn group_config(config: &BrokerConfig) -> GroupConfig {
     group.offsets_retention_ms = i64::from(config.offsets_retention_minutes) * 60_000;
     group.offsets_retention_check_interval_ms = config.offsets_retention_check_interval_ms;
     group.offset_metadata_bytes_max = usize::try_from(config.offset_metadata_max_bytes).unwrap_or(usize::MAX);
+    let consumer = &mut group.consumer;
+    consumer.session_timeout_ms = config.group_consumer_session_timeout_ms;
+    consumer.heartbeat_interval_ms = config.group_consumer_heartbeat_interval_ms;
+    consumer.assignment_interval_ms = config.group_consumer_assignment_interval_ms;
+    consumer.members_max =
+        usize::try_from(config.group_consumer_max_size).unwrap_or(usize::MAX).min(consumer.members_max);
+    consumer.assignors = config.group_consumer_assignors.iter().filter_map(|name| Assignor::from_name(name)).collect();
+    consumer.migration = config.group_consumer_migration_policy.parse().unwrap_or_default();
     group
 }

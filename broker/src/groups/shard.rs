@@ -14,7 +14,8 @@ use futures::future::BoxFuture;
 use riverrun_core::{
     ProducerId,
     group::{
-        Decision, GroupConfig, GroupError, GroupShard, Now, Reply, Response, Ticket, decode_record, encode_record,
+        Decision, GroupConfig, GroupError, GroupShard, Now, Reply, Response, Ticket, Topics, decode_record,
+        encode_record,
     },
     log::TransactionMarker,
     record::{BatchBuilder, BatchOptions, ControlRecord, ControlRecordType, DecompressLimits, RecordBatch, batches},
@@ -23,6 +24,7 @@ use riverrun_core::{
 use tokio::sync::oneshot;
 
 use crate::{
+    metadata::MetadataStore,
     storage::{Committed, LogOffline, OnCommitted, Partition, ReadIsolation},
     transactions::MarkerError,
 };
@@ -64,7 +66,7 @@ struct State {
 #[derive(Debug)]
 enum Phase {
     Loading,
-    Active(GroupShard),
+    Active(Box<GroupShard>),
     /// The log has failed, or the coordinator stops.
     Closed,
 }
@@ -83,15 +85,16 @@ impl Shard {
     }
 
     /// Reads the partition and opens the shard. Blocks on the disk.
-    pub(crate) fn load(self: &Arc<Self>, config: GroupConfig, now: Now) {
+    pub(crate) fn load(self: &Arc<Self>, config: GroupConfig, topics: Topics, now: Now) {
         let mut machine = GroupShard::new(config);
+        machine.set_topics(topics);
         let loaded = self.replay_log(&mut machine);
         let mut state = self.lock();
         match loaded {
             Ok(end) => {
                 state.appended_end = end;
                 let decision = machine.start(now);
-                state.phase = Phase::Active(machine);
+                state.phase = Phase::Active(Box::new(machine));
                 let after = self.apply(&mut state, decision);
                 drop(state);
                 after.release(self);
@@ -270,13 +273,14 @@ impl Shard {
     }
 
     /// Lets happen what is due.
-    pub(crate) fn on_timeouts(self: &Arc<Self>, now: Now) {
+    pub(crate) fn on_timeouts(self: &Arc<Self>, metadata: &MetadataStore, now: Now) {
         loop {
             let mut state = self.lock();
             let Phase::Active(machine) = &mut state.phase else { return };
             if machine.next_timeout().is_none_or(|due| due > now.monotonic_ms) {
                 return;
             }
+            machine.set_topics(metadata.topics());
             let decision = machine.on_timeout(now);
             let after = self.apply(&mut state, decision);
             drop(state);

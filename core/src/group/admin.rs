@@ -5,27 +5,36 @@
 
 use super::{
     Decision, DescribedGroup, DescribedMember, GroupError, GroupId, GroupRecord, GroupShard, GroupState, ListFilter,
-    ListedGroup, classic::Group, member::Member, offsets::tombstone,
+    ListedGroup, classic::Group, consumer::ConsumerGroup, member::Member, offsets::tombstone, subscription,
 };
 use crate::TopicPartition;
 
-/// The only type of group there is here.
 const CLASSIC: &str = "classic";
+const CONSUMER: &str = "consumer";
 
 impl GroupShard {
     /// The groups that pass `filter`, by name.
     pub fn list(&self, filter: &ListFilter) -> Vec<ListedGroup> {
-        if !filter.types.is_empty() && !filter.types.contains(CLASSIC) {
-            return Vec::new();
-        }
-        let wanted = |group: &&Group| filter.states.is_empty() || filter.states.contains(&group.state);
+        let is_type = |name: &str| filter.types.is_empty() || filter.types.contains(name);
+        let is_state = |state: GroupState| filter.states.is_empty() || filter.states.contains(&state);
+        let wanted = |group: &&Group| is_state(group.state) && !self.consumers.contains_key(&group.id);
         let listed = |group: &Group| ListedGroup {
             group_id: group.id.clone(),
             protocol_type: group.protocol_type.clone().unwrap_or_default(),
             state: group.state,
             group_type: CLASSIC,
         };
-        self.groups.values().filter(wanted).map(listed).collect()
+        let consumer = |group: &ConsumerGroup| ListedGroup {
+            group_id: group.id.clone(),
+            protocol_type: subscription::PROTOCOL_TYPE.to_owned(),
+            state: group.state(),
+            group_type: CONSUMER,
+        };
+        let classic = self.groups.values().filter(|_| is_type(CLASSIC)).filter(wanted).map(listed);
+        let consumers = self.consumers.values().filter(|_| is_type(CONSUMER)).map(consumer);
+        let mut groups: Vec<_> = classic.chain(consumers.filter(|group| is_state(group.state))).collect();
+        groups.sort_by(|a, b| a.group_id.cmp(&b.group_id));
+        groups
     }
 
     /// One group in full.
@@ -34,6 +43,9 @@ impl GroupShard {
     /// [`GroupError::GroupNotFound`]; before API version 6 that is answered as a group in state
     /// [`Dead`](GroupState::Dead) without an error.
     pub fn describe(&self, group_id: &GroupId) -> Result<DescribedGroup, GroupError> {
+        if self.consumers.contains_key(group_id) {
+            return Err(GroupError::WrongType { group: group_id.clone(), expected: CLASSIC });
+        }
         let group = self.groups.get(group_id).ok_or_else(|| GroupError::GroupNotFound { group: group_id.clone() })?;
         let protocol_name = group.protocol_name.clone().filter(|_| group.state == GroupState::Stable);
         Ok(DescribedGroup {
@@ -52,10 +64,27 @@ impl GroupShard {
     }
 
     fn try_delete(&self, group_id: &GroupId, out: &mut Decision) -> Result<(), GroupError> {
-        let group = self.groups.get(group_id).ok_or_else(|| GroupError::GroupNotFound { group: group_id.clone() })?;
-        if group.state != GroupState::Empty {
+        let consumer = self.consumers.get(group_id);
+        let group = self.groups.get(group_id);
+        if consumer.is_none() && group.is_none() {
+            return Err(GroupError::GroupNotFound { group: group_id.clone() });
+        }
+        let has_members = group.is_some_and(|group| group.state != GroupState::Empty);
+        if has_members || consumer.is_some_and(|group| !group.is_empty()) {
             return Err(GroupError::GroupNotEmpty { group: group_id.clone() });
         }
+        if let Some(group) = group {
+            self.forget_all_offsets(group, out);
+        }
+        match consumer {
+            Some(consumer) => consumer.tombstones(&mut out.records),
+            None => out.records.push(GroupRecord::Group { group_id: group_id.clone(), value: None }),
+        }
+        Ok(())
+    }
+
+    fn forget_all_offsets(&self, group: &Group, out: &mut Decision) {
+        let group_id = &group.id;
         for (topic, partitions) in &group.offsets {
             for partition in partitions.keys() {
                 out.records.push(tombstone(group_id, TopicPartition::new(topic.clone(), *partition)));
@@ -66,8 +95,6 @@ impl GroupShard {
         };
         let pending = self.pending.partitions(group_id).filter(|tp| !is_stored(tp)).cloned();
         out.records.extend(pending.map(|tp| tombstone(group_id, tp)));
-        out.records.push(GroupRecord::Group { group_id: group_id.clone(), value: None });
-        Ok(())
     }
 
     /// The records that forget all positions in partitions that are gone with their topic.

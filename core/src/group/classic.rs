@@ -90,6 +90,11 @@ impl Group {
         }
     }
 
+    /// Whether nothing is known of it that is worth keeping.
+    pub(super) fn is_unused(&self) -> bool {
+        self.offsets.is_empty() && self.members.is_empty() && self.pending.is_empty() && self.state == GroupState::Empty
+    }
+
     pub(super) fn transition(&mut self, state: GroupState, now: Now) {
         self.state = state;
         self.state_since_ms = Some(now.wall_ms);

@@ -5,13 +5,16 @@
 //! | 0, 1 | group, topic, partition | a position | 0-4 | 4; 1 if the commit had a retention of its own |
 //! | 2 | group | a generation | 0-4 | 3 |
 //!
-//! The versions written are those of Apache Kafka 4.3. Types above 2 belong to protocols that are not served; [`decode_record`] skips them.
+//! The versions written are those of Apache Kafka 4.3. The types of consumer groups are in
+//! [`consumer::codec`](super::consumer); [`decode_record`] skips those of protocols that are not served.
 //!
 //! Source: Kafka `GroupCoordinatorRecordHelpers`, `GroupCoordinatorRecordSerde`.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{CommittedOffset, GenerationId, GroupId, GroupMetadata, GroupRecord, InstanceId, MemberId, MemberMetadata};
+use super::{
+    CommittedOffset, GenerationId, GroupId, GroupMetadata, GroupRecord, InstanceId, MemberId, MemberMetadata, consumer,
+};
 use crate::{
     TopicPartition,
     protocol::{
@@ -75,6 +78,7 @@ pub fn encode_record(record: &GroupRecord) -> Result<EncodedRecord, EncodeError>
             let key = GroupMetadataKey { group: group_id.to_string() };
             Ok(EncodedRecord { key: encode_key(&key)?, value: value.as_ref().map(encode_group).transpose()? })
         }
+        GroupRecord::Consumer { group_id, record } => consumer::codec::encode(group_id, record),
     }
 }
 
@@ -104,6 +108,7 @@ pub fn decode_record(key: &Bytes, value: Option<&Bytes>) -> Result<Option<GroupR
                 value: value.map(|(_, value)| group_from_wire(value)),
             }
         }
+        other if consumer::codec::is_consumer_record(other) => consumer::codec::decode(other, key, value)?,
         _ => return Ok(None),
     };
     Ok(Some(record))
@@ -243,8 +248,8 @@ mod tests {
         let [_, (key, value), _] = golden();
         let legacy = as_type(LEGACY_OFFSET, &key);
         assert_eq!(decode_record(&legacy, Some(&value)), decode_record(&key, Some(&value)));
-        // Type 3 is the epoch of a group of the newer consumer protocol.
-        assert_eq!(decode_record(&hex("0003 0001 67"), None), Ok(None));
+        // Type 17 is the epoch of a streams group.
+        assert_eq!(decode_record(&hex("0011 0001 67"), None), Ok(None));
         assert!(matches!(decode_record(&hex("00"), None), Err(DecodeRecordError::Key(_))));
         assert!(matches!(decode_record(&key, Some(&hex("0004 00"))), Err(DecodeRecordError::Value { .. })));
     }

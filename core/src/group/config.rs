@@ -2,6 +2,8 @@
 //!
 //! Not here: parsing and documentation for users; the broker's configuration table fills this struct.
 
+use super::{Assignor, MigrationPolicy};
+
 /// Limits and periods of a [`GroupShard`](super::GroupShard). The defaults are Kafka's where Kafka bounds the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -27,6 +29,44 @@ pub struct GroupConfig {
     pub offsets_retention_check_interval_ms: i64,
     /// `offset.metadata.max.bytes`: the longest text stored with a committed offset. Default 4096.
     pub offset_metadata_bytes_max: usize,
+    /// What holds for groups of the consumer protocol (KIP-848).
+    pub consumer: ConsumerConfig,
+}
+
+/// The settings `group.consumer.*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerConfig {
+    /// `group.consumer.session.timeout.ms`: silence after which a member is taken for dead. Default 45 s; a group may
+    /// set its own.
+    pub session_timeout_ms: i32,
+    /// `group.consumer.heartbeat.interval.ms`: how often members are told to call. Default 5 s; a group may set its own.
+    pub heartbeat_interval_ms: i32,
+    /// `group.consumer.assignment.interval.ms`: the time between two assignments of a group. Default 1 s; a group may
+    /// set its own.
+    pub assignment_interval_ms: i32,
+    /// `group.consumer.max.size`: members of one group. Default 10 000; Kafka has no bound of its own.
+    pub members_max: usize,
+    /// `group.consumer.assignors`: those that run, the default first.
+    pub assignors: Vec<Assignor>,
+    /// `group.consumer.migration.policy`: which groups change their type while they have members. Default both.
+    pub migration: MigrationPolicy,
+    /// How old the list of topics that match a pattern may become. Default 10 min, fixed in Kafka.
+    pub regex_refresh_interval_ms: i64,
+}
+
+impl Default for ConsumerConfig {
+    fn default() -> Self {
+        Self {
+            session_timeout_ms: 45_000,
+            heartbeat_interval_ms: 5_000,
+            assignment_interval_ms: 1_000,
+            members_max: 10_000,
+            assignors: Assignor::ALL.into(),
+            migration: MigrationPolicy::Bidirectional,
+            regex_refresh_interval_ms: 600_000,
+        }
+    }
 }
 
 impl Default for GroupConfig {
@@ -41,6 +81,7 @@ impl Default for GroupConfig {
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
             offsets_retention_check_interval_ms: 600_000,
             offset_metadata_bytes_max: 4_096,
+            consumer: ConsumerConfig::default(),
         }
     }
 }

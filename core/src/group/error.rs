@@ -1,6 +1,6 @@
 //! Why the coordinator refuses, and the one place where each reason becomes a Kafka error code.
 
-use super::{GenerationId, GroupId, InstanceId, MemberId};
+use super::{Epoch, GenerationId, GroupId, InstanceId, MemberId};
 use crate::protocol::ErrorCode;
 
 /// Why a request to the group coordinator was refused. [`ErrorCode::from`] gives the code for the wire.
@@ -89,6 +89,63 @@ pub enum GroupError {
         /// The limit, [`GroupConfig::offset_metadata_bytes_max`](super::GroupConfig::offset_metadata_bytes_max).
         limit: usize,
     },
+    /// The group is of another type than the request is for.
+    #[error("group {group} is not a {expected} group")]
+    WrongType {
+        /// The group asked for.
+        group: GroupId,
+        /// The type that was expected.
+        expected: &'static str,
+    },
+    /// The member of a consumer group is at another epoch than it says, and cannot come on from there.
+    #[error("the member is at epoch {known}, not {told}: it must give up all partitions and join again")]
+    FencedMemberEpoch {
+        /// The epoch the coordinator knows.
+        known: Epoch,
+        /// The epoch the member told.
+        told: Epoch,
+    },
+    /// A position comes from an epoch at which the member did not have the partition.
+    #[error("the member is at epoch {known}, not {told}")]
+    StaleMemberEpoch {
+        /// The epoch the coordinator knows.
+        known: Epoch,
+        /// The epoch the member told.
+        told: Epoch,
+    },
+    /// The member with this instance id is still there (KIP-848).
+    #[error("instance {instance_id} is held by member {owner}")]
+    UnreleasedInstance {
+        /// The instance id both claim.
+        instance_id: InstanceId,
+        /// The member that has it.
+        owner: MemberId,
+    },
+    /// The member wishes for an assignor that does not run here.
+    #[error("assignor {assignor} is not supported; those that are: {supported}")]
+    UnsupportedAssignor {
+        /// The assignor wished for.
+        assignor: String,
+        /// The assignors there are.
+        supported: String,
+    },
+    /// The pattern is none.
+    #[error("'{regex}' is no regular expression: {reason}")]
+    InvalidRegex {
+        /// The pattern.
+        regex: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The request contradicts itself.
+    #[error("{reason}")]
+    InvalidRequest {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A member of the consumer protocol commits in a version that cannot tell its epoch.
+    #[error("members of the consumer protocol commit with OffsetCommit version 9 or above")]
+    OldCommitVersion,
     /// This broker coordinates the group no longer (the shard was unloaded).
     #[error("this broker is not the coordinator of the group")]
     NotCoordinator,
@@ -113,6 +170,14 @@ impl From<&GroupError> for ErrorCode {
             GroupError::InconsistentProtocol => Self::InconsistentGroupProtocol,
             GroupError::RebalanceInProgress => Self::RebalanceInProgress,
             GroupError::OffsetMetadataTooLarge { .. } => Self::OffsetMetadataTooLarge,
+            GroupError::WrongType { .. } => Self::GroupIdNotFound,
+            GroupError::FencedMemberEpoch { .. } => Self::FencedMemberEpoch,
+            GroupError::StaleMemberEpoch { .. } => Self::StaleMemberEpoch,
+            GroupError::UnreleasedInstance { .. } => Self::UnreleasedInstanceId,
+            GroupError::UnsupportedAssignor { .. } => Self::UnsupportedAssignor,
+            GroupError::InvalidRegex { .. } => Self::InvalidRegularExpression,
+            GroupError::InvalidRequest { .. } => Self::InvalidRequest,
+            GroupError::OldCommitVersion => Self::UnsupportedVersion,
             GroupError::NotCoordinator => Self::NotCoordinator,
             GroupError::LogUnavailable => Self::CoordinatorNotAvailable,
         }

@@ -5,6 +5,7 @@
 //! | stores offsets only | its commit |
 //! | Empty | the moment the group became empty; its commit if that is unknown |
 //! | Stable, of consumers | its commit, and no member subscribes to the topic |
+//! | of the consumer protocol | its commit, and no member subscribes to the topic |
 //! | any other | never |
 //!
 //! A position committed with a retention of its own expires at the time that gave. A group without members and without
@@ -16,7 +17,7 @@ use std::collections::BTreeSet;
 
 use super::{
     CommittedOffset, Decision, GroupRecord, GroupShard, GroupState, Now, classic::Group, offsets::tombstone,
-    timer::Timer, transactions::PendingOffsets,
+    timer::Timer,
 };
 use crate::TopicPartition;
 
@@ -26,15 +27,29 @@ impl GroupShard {
         let next_ms = now.monotonic_ms.saturating_add(self.config.offsets_retention_check_interval_ms.max(1));
         self.timers.set(Timer::OffsetExpiry, next_ms);
         for group in self.groups.values() {
-            group.expire_offsets(&self.pending, self.config.offsets_retention_ms, now, out);
+            group.expire_offsets(self, now, out);
+        }
+        for group in self.consumers.values() {
+            if group.is_empty() && !self.groups.contains_key(&group.id) {
+                group.tombstones(&mut out.records);
+            }
         }
     }
 }
 
 impl Group {
-    fn expire_offsets(&self, pending: &PendingOffsets, retention_ms: i64, now: Now, out: &mut Decision) {
-        let subscribed = self.subscribed_topics();
-        let Some(rule) = self.expiry_rule(subscribed.as_ref()) else { return };
+    fn expire_offsets(&self, shard: &GroupShard, now: Now, out: &mut Decision) {
+        let (pending, retention_ms) = (&shard.pending, shard.config.offsets_retention_ms);
+        let consumer = shard.consumers.get(&self.id);
+        let subscribed = match consumer {
+            Some(group) => Some(group.subscribed_topics().into_iter().map(str::to_owned).collect()),
+            None => self.subscribed_topics(),
+        };
+        let rule = match (consumer, &subscribed) {
+            (Some(_), Some(topics)) => Some(ExpiryRule::AfterCommitUnlessIn(topics)),
+            _ => self.expiry_rule(subscribed.as_ref()),
+        };
+        let Some(rule) = rule else { return };
         let mut remains = pending.has_group(&self.id);
         for (topic, partitions) in &self.offsets {
             for (partition, offset) in partitions {
@@ -46,7 +61,11 @@ impl Group {
                 }
             }
         }
-        if !remains && self.state == GroupState::Empty && self.pending.is_empty() {
+        if let Some(consumer) = consumer {
+            if !remains && consumer.is_empty() {
+                consumer.tombstones(&mut out.records);
+            }
+        } else if !remains && self.state == GroupState::Empty && self.pending.is_empty() {
             out.records.push(GroupRecord::Group { group_id: self.id.clone(), value: None });
         }
     }
@@ -59,7 +78,14 @@ impl Group {
             }
             (GroupState::Stable, Some(topics)) => Some(ExpiryRule::AfterCommitUnlessIn(topics)),
             (GroupState::Stable, None)
-            | (GroupState::PreparingRebalance | GroupState::CompletingRebalance | GroupState::Dead, _) => None,
+            | (
+                GroupState::PreparingRebalance
+                | GroupState::CompletingRebalance
+                | GroupState::Assigning
+                | GroupState::Reconciling
+                | GroupState::Dead,
+                _,
+            ) => None,
         }
     }
 }

@@ -86,7 +86,9 @@ impl Group {
             GroupState::CompletingRebalance | GroupState::Stable => {
                 known.is_some() || self.members.len() + self.pending.len() < members_max
             }
-            GroupState::Empty | GroupState::Dead => self.pending.len() < members_max,
+            GroupState::Empty | GroupState::Assigning | GroupState::Reconciling | GroupState::Dead => {
+                self.pending.len() < members_max
+            }
         }
     }
 
@@ -141,7 +143,9 @@ impl Group {
             GroupState::CompletingRebalance => !unchanged,
             // A leader that joins knows of something the coordinator cannot see, such as a topic that has grown.
             GroupState::Stable => !unchanged || self.is_leader(member_id),
-            GroupState::Empty | GroupState::Dead => return Err(GroupError::UnknownMember),
+            GroupState::Empty | GroupState::Assigning | GroupState::Reconciling | GroupState::Dead => {
+                return Err(GroupError::UnknownMember);
+            }
         };
         if must_rebalance {
             return Ok(self.update_and_rebalance(member_id, request, ticket, cx));

@@ -1,5 +1,5 @@
-//! Consumer groups: the classic protocol (JoinGroup, SyncGroup, Heartbeat, LeaveGroup) and committed offsets, as a
-//! state machine that touches no socket, disk, clock or random source.
+//! Consumer groups: the classic protocol (JoinGroup, SyncGroup, Heartbeat, LeaveGroup), the [consumer protocol](consumer)
+//! (KIP-848) and committed offsets, as a state machine that touches no socket, disk, clock or random source.
 //!
 //! [`GroupShard`] coordinates all groups of one partition of `__consumer_offsets`; [`partition_for_group`] tells which
 //! partition that is. States and transitions are drawn at [`GroupState`].
@@ -20,6 +20,8 @@
 //!    itself with [`GroupError::LogUnavailable`]. The shard stays usable. If the records were appended but will never
 //!    be durable, the log has failed: call [`unload`](GroupShard::unload), send its replies, answer all that is held
 //!    back with [`GroupError::NotCoordinator`], and load anew when the log is back.
+//!    Before commands and timeouts that look at topics, tell the shard the metadata of now:
+//!    [`set_topics`](GroupShard::set_topics).
 //! 4. *Time*: at [`next_timeout`](GroupShard::next_timeout) (which every call may change) call
 //!    [`on_timeout`](GroupShard::on_timeout) and handle its decision, until the next timeout lies ahead.
 //!
@@ -33,8 +35,8 @@
 //! been accepted: after a restart the generation before it stands, and no member of the lost one ever had partitions.
 //!
 //! # Not here
-//! The consumer, share and streams group protocols (KIP-848, 932, 1071). Assignors
-//! run in the clients. Resolving topic ids to names, and authorization, are the broker's.
+//! The share and streams group protocols (KIP-932, 1071). The assignors of classic groups
+//! run in the clients. Authorization is the broker's, and so is resolving topic ids of positions to names.
 //!
 //! Source: Kafka `GroupMetadataManager`, `ClassicGroup`, `OffsetMetadataManager`; KIP-62, 98, 134, 345, 394, 559, 814.
 
@@ -44,6 +46,7 @@ mod admin;
 mod classic;
 mod codec;
 mod config;
+mod consumer;
 mod error;
 mod expiry;
 
@@ -67,7 +70,12 @@ mod timer;
 mod transactions;
 
 pub use codec::{DecodeRecordError, EncodedRecord, decode_record, encode_record};
-pub use config::GroupConfig;
+pub use config::{ConsumerConfig, GroupConfig};
+pub use consumer::{
+    Assigned, Assignor, ClassicSubscription, ConsumerHeartbeat, ConsumerHeartbeatResponse, ConsumerRecord,
+    CurrentAssignment, DescribedConsumer, DescribedConsumerGroup, DescribedPartitions, Epoch, GroupEpoch, MemberState,
+    MemberSubscription, MigrationPolicy, PartitionSet, ResolvedRegex, TargetEpoch, Topics, UnknownMigrationPolicy,
+};
 pub use error::GroupError;
 pub use id::{GenerationId, GroupId, InstanceId, MemberId, partition_for_group};
 pub use record::{CommittedOffset, GroupMetadata, GroupRecord, MemberMetadata};

@@ -7,9 +7,10 @@
 //! Source: Kafka `OffsetMetadataManager`, `ClassicGroup.validateOffsetCommit`; KIP-211 (expiry), KIP-496 (deletion).
 
 use super::{
-    CommitOutcome, CommittedOffset, Decision, FetchedOffset, GroupError, GroupId, GroupRecord, GroupShard, GroupState,
-    Now, OffsetCommitRequest, OffsetSelection, OffsetToCommit,
+    CommitOutcome, CommittedOffset, Decision, FetchedOffset, GenerationId, GroupError, GroupId, GroupRecord,
+    GroupShard, GroupState, MemberId, Now, OffsetCommitRequest, OffsetSelection, OffsetToCommit,
     classic::{Context, Group},
+    consumer::ConsumerGroup,
 };
 use crate::TopicPartition;
 
@@ -21,9 +22,10 @@ impl GroupShard {
         now: Now,
     ) -> Decision<Result<Vec<CommitOutcome>, GroupError>> {
         let mut out = Decision::empty();
-        let admitted = match self.split(&request.group_id, now, &mut out) {
-            Some((group, mut cx)) => group.admit_commit(request, &mut cx),
-            None => self.admit_commit_to_new(request),
+        let admitted = match (self.consumers.get(&request.group_id), self.groups.contains_key(&request.group_id)) {
+            (Some(group), _) => group.admit_commit(request, false),
+            (None, false) => self.admit_commit_to_new(request),
+            (None, true) => self.admit_commit_to_classic(request, now, &mut out),
         };
         let response = admitted.map(|()| {
             let offsets = request.offsets.iter();
@@ -32,10 +34,26 @@ impl GroupShard {
         out.with(response)
     }
 
+    fn admit_commit_to_classic(
+        &mut self,
+        request: &OffsetCommitRequest,
+        now: Now,
+        out: &mut Decision,
+    ) -> Result<(), GroupError> {
+        match self.split(&request.group_id, now, out) {
+            Some((group, mut cx)) => group.admit_commit(request, &mut cx),
+            None => Err(GroupError::UnknownMember),
+        }
+    }
+
     /// Whether a commit may make a group: only one without a generation, from a consumer that no group manages.
     pub(super) fn admit_commit_to_new(&self, request: &OffsetCommitRequest) -> Result<(), GroupError> {
         if request.generation.is_some() {
-            return Err(GroupError::IllegalGeneration { current: super::GenerationId::default() });
+            return Err(if request.tells_member_epoch {
+                GroupError::GroupNotFound { group: request.group_id.clone() }
+            } else {
+                GroupError::IllegalGeneration { current: GenerationId::default() }
+            });
         }
         if self.groups.len() >= self.config.groups_max {
             return Err(GroupError::TooManyGroups { limit: self.config.groups_max });
@@ -68,6 +86,19 @@ impl GroupShard {
             value: Some(value),
         });
         Ok(())
+    }
+
+    /// Checks that a member may read positions of a group of the consumer protocol; of any other group anybody may.
+    ///
+    /// # Errors
+    /// [`GroupError::UnknownMember`] or [`GroupError::StaleMemberEpoch`].
+    pub fn admit_fetch(
+        &self,
+        group_id: &GroupId,
+        member_id: Option<&MemberId>,
+        generation: Option<GenerationId>,
+    ) -> Result<(), GroupError> {
+        self.consumers.get(group_id).map_or(Ok(()), |group| group.admit_fetch(member_id, generation))
     }
 
     /// Reads positions: those asked for in the order asked, stored or not, or all that are stored, by topic. If they are
@@ -113,18 +144,26 @@ impl GroupShard {
         partitions: &[TopicPartition],
         out: &mut Decision,
     ) -> Result<Vec<CommitOutcome>, GroupError> {
-        let group = self.groups.get(group_id).ok_or_else(|| GroupError::GroupNotFound { group: group_id.clone() })?;
-        if group.state != GroupState::Empty && !group.is_consumer_group() {
+        let (consumer, group) = (self.consumers.get(group_id), self.groups.get(group_id));
+        if consumer.is_none() && group.is_none() {
+            return Err(GroupError::GroupNotFound { group: group_id.clone() });
+        }
+        if group.is_some_and(|group| group.state != GroupState::Empty && !group.is_consumer_group()) {
             return Err(GroupError::GroupNotEmpty { group: group_id.clone() });
         }
-        let subscribed = group.subscribed_topics();
-        let is_subscribed =
-            |topic: &str| !group.members.is_empty() && subscribed.as_ref().is_none_or(|topics| topics.contains(topic));
+        let subscribed = group.and_then(Group::subscribed_topics);
+        let to_consumer = consumer.map(ConsumerGroup::subscribed_topics).unwrap_or_default();
+        let is_subscribed = |topic: &str| {
+            let has_members = group.is_some_and(|group| !group.members.is_empty());
+            let by_classic = has_members && subscribed.as_ref().is_none_or(|topics| topics.contains(topic));
+            by_classic || to_consumer.contains(topic)
+        };
         let mut delete = |tp: &TopicPartition| {
             if is_subscribed(&tp.topic) {
                 return Err(GroupError::SubscribedToTopic { group: group_id.clone(), topic: tp.topic.to_string() });
             }
-            let is_stored = group.offsets.get(&tp.topic).is_some_and(|p| p.contains_key(&tp.partition));
+            let of_topic = group.and_then(|group| group.offsets.get(&tp.topic));
+            let is_stored = of_topic.is_some_and(|partitions| partitions.contains_key(&tp.partition));
             if is_stored || self.pending.is_pending(group_id, tp) {
                 out.records.push(tombstone(group_id, tp.clone()));
             }
@@ -156,7 +195,9 @@ impl Group {
                 self.touch(member_id, cx);
                 Ok(())
             }
-            GroupState::Empty | GroupState::Dead => Err(GroupError::UnknownMember),
+            GroupState::Empty | GroupState::Assigning | GroupState::Reconciling | GroupState::Dead => {
+                Err(GroupError::UnknownMember)
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::{GenerationId, GroupId, InstanceId, MemberId};
+use super::{ConsumerRecord, GenerationId, GroupId, InstanceId, MemberId};
 use crate::{TopicPartition, Uuid};
 
 /// One change of durable state. `None` as a value is a tombstone.
@@ -24,6 +24,13 @@ pub enum GroupRecord {
         group_id: GroupId,
         /// The generation.
         value: Option<GroupMetadata>,
+    },
+    /// A change of a group of the consumer protocol.
+    Consumer {
+        /// The group.
+        group_id: GroupId,
+        /// The change.
+        record: ConsumerRecord,
     },
 }
 

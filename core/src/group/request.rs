@@ -135,6 +135,8 @@ pub struct OffsetCommitRequest {
     pub member_id: Option<MemberId>,
     /// A static member's own name.
     pub group_instance_id: Option<InstanceId>,
+    /// Whether the version of the request can tell the epoch of a member of the consumer protocol (9 on).
+    pub tells_member_epoch: bool,
     /// A retention of its own (API versions 2 to 4 only).
     pub retention_ms: Option<i64>,
     /// What to store, one answer each.
@@ -155,7 +157,7 @@ pub enum OffsetSelection {
 pub struct ListFilter {
     /// Only groups in one of these states.
     pub states: BTreeSet<GroupState>,
-    /// Only groups of one of these types, in lower case (`classic`).
+    /// Only groups of one of these types, in lower case (`classic`, `consumer`).
     pub types: BTreeSet<String>,
 }
 

@@ -139,7 +139,7 @@ pub struct ListedGroup {
     pub protocol_type: String,
     /// Where it stands.
     pub state: GroupState,
-    /// Which protocol it speaks: always `classic`.
+    /// Which protocol it speaks: `classic` or `consumer`.
     pub group_type: &'static str,
 }
 

@@ -7,6 +7,7 @@ use super::{
     Decision, GroupConfig, GroupError, GroupId, GroupRecord, HeartbeatRequest, JoinRequest, LeaveOutcome, LeaveRequest,
     Now, Reply, SyncRequest, Ticket,
     classic::{Context, Group},
+    consumer::{ConsumerGroup, ConsumerRecord, Topics},
     join::JoinStep,
     sync::SyncStep,
     timer::{Timer, Timers},
@@ -17,7 +18,11 @@ use super::{
 #[derive(Debug)]
 pub struct GroupShard {
     pub(super) config: GroupConfig,
+    /// The classic groups; and the positions of all groups, so that they stay when a group changes its type.
     pub(super) groups: BTreeMap<GroupId, Group>,
+    /// The groups of the consumer protocol.
+    pub(super) consumers: BTreeMap<GroupId, ConsumerGroup>,
+    pub(super) topics: Topics,
     pub(super) timers: Timers,
     pub(super) pending: PendingOffsets,
 }
@@ -25,7 +30,19 @@ pub struct GroupShard {
 impl GroupShard {
     /// A shard without groups. Replay the partition's records, then call [`start`](Self::start).
     pub fn new(config: GroupConfig) -> Self {
-        Self { config, groups: BTreeMap::new(), timers: Timers::default(), pending: PendingOffsets::default() }
+        Self {
+            config,
+            groups: BTreeMap::new(),
+            consumers: BTreeMap::new(),
+            topics: Topics::default(),
+            timers: Timers::default(),
+            pending: PendingOffsets::default(),
+        }
+    }
+
+    /// Tells the metadata of now.
+    pub fn set_topics(&mut self, topics: Topics) {
+        self.topics = topics;
     }
 
     /// Ends loading: gives every member of the loaded groups a session that begins now, and shrinks groups that have
@@ -43,6 +60,7 @@ impl GroupShard {
                 group.rebalance(&mut cx);
             }
         }
+        self.start_consumers(now, &mut out);
         out
     }
 
@@ -53,6 +71,7 @@ impl GroupShard {
             group.release_all(&GroupError::NotCoordinator, &mut out);
         }
         self.groups.clear();
+        self.consumers.clear();
         self.timers.clear();
         self.pending = PendingOffsets::default();
         out.replies
@@ -97,6 +116,48 @@ impl GroupShard {
                     self.groups.insert(group_id.clone(), Group { offsets, ..Group::new(group_id.clone()) });
                 }
             }
+            GroupRecord::Consumer { group_id, record } => self.replay_consumer(group_id, record),
+        }
+    }
+
+    fn replay_consumer(&mut self, group_id: &GroupId, record: &ConsumerRecord) {
+        match record {
+            ConsumerRecord::Group(None) => {
+                for member_id in self.consumers.remove(group_id).into_iter().flat_map(|group| group.members.into_keys())
+                {
+                    self.cancel_consumer_timers(group_id, &member_id);
+                }
+                // What held its positions would otherwise be taken for a classic group.
+                let is_nothing = |group: &Group| group.is_unused() && !self.pending.has_group(group_id);
+                if self.groups.get(group_id).is_some_and(is_nothing) {
+                    self.groups.remove(group_id);
+                }
+            }
+            ConsumerRecord::PartitionMetadata => {}
+            ConsumerRecord::Member(member_id, None) => {
+                self.cancel_consumer_timers(group_id, member_id);
+                if let Some(group) = self.consumers.get_mut(group_id) {
+                    group.replay(record);
+                }
+            }
+            // A tombstone does not make a group.
+            ConsumerRecord::TargetEpoch(None)
+            | ConsumerRecord::Target(_, None)
+            | ConsumerRecord::Current(_, None)
+            | ConsumerRecord::Regex(_, None) => {
+                if let Some(group) = self.consumers.get_mut(group_id) {
+                    group.replay(record);
+                }
+            }
+            ConsumerRecord::Group(Some(_))
+            | ConsumerRecord::Member(_, Some(_))
+            | ConsumerRecord::TargetEpoch(Some(_))
+            | ConsumerRecord::Target(_, Some(_))
+            | ConsumerRecord::Current(_, Some(_))
+            | ConsumerRecord::Regex(_, Some(_)) => {
+                let group = self.consumers.entry(group_id.clone());
+                group.or_insert_with(|| ConsumerGroup::new(group_id.clone())).replay(record);
+            }
         }
     }
 
@@ -125,11 +186,15 @@ impl GroupShard {
         if !(min_ms..=max_ms).contains(&request.session_timeout_ms) {
             return Err(GroupError::InvalidSessionTimeout { requested_ms: request.session_timeout_ms, min_ms, max_ms });
         }
+        if self.consumers.get(&request.group_id).is_some_and(|group| !group.is_empty()) {
+            return self.join_consumer_group(request, now, out).map(JoinStep::Answered);
+        }
+        self.end_if_empty(&request.group_id, &mut out.records);
         let Some((group, mut cx)) = self.split(&request.group_id, now, out) else {
             if request.member_id.is_some() {
                 return Err(GroupError::UnknownMember);
             }
-            if self.groups.len() >= self.config.groups_max {
+            if self.groups.len() + self.consumers.len() >= self.config.groups_max {
                 return Err(GroupError::TooManyGroups { limit: self.config.groups_max });
             }
             let mut group = Group::new(request.group_id.clone());
@@ -147,6 +212,11 @@ impl GroupShard {
     /// A member syncs. `ticket` is answered in this decision or a later one.
     pub fn sync(&mut self, request: &SyncRequest, ticket: Ticket, now: Now) -> Decision {
         let mut out = Decision::empty();
+        if self.consumers.contains_key(&request.group_id) {
+            let response = self.sync_consumer_group(request, now, &mut out);
+            out.reply_sync(ticket, response);
+            return out;
+        }
         let step = match self.split(&request.group_id, now, &mut out) {
             Some((group, mut cx)) => group.sync(request, ticket, &mut cx),
             None => Err(GroupError::UnknownMember),
@@ -164,6 +234,9 @@ impl GroupShard {
     /// # Errors
     /// What the member must do instead of going on.
     pub fn heartbeat(&mut self, request: &HeartbeatRequest, now: Now) -> Result<(), GroupError> {
+        if self.consumers.contains_key(&request.group_id) {
+            return self.heartbeat_consumer_group(request, now);
+        }
         let mut out = Decision::empty();
         match self.split(&request.group_id, now, &mut out) {
             Some((group, mut cx)) => group.heartbeat(request, &mut cx),
@@ -174,6 +247,10 @@ impl GroupShard {
     /// Members leave. The response is one outcome for each, or the reason why none was looked at.
     pub fn leave(&mut self, request: &LeaveRequest, now: Now) -> Decision<Result<Vec<LeaveOutcome>, GroupError>> {
         let mut out = Decision::empty();
+        if self.consumers.contains_key(&request.group_id) {
+            let outcomes = self.leave_consumer_group(request, now, &mut out);
+            return out.with(Ok(outcomes));
+        }
         let response = match self.split(&request.group_id, now, &mut out) {
             Some((group, mut cx)) => Ok(group.leave(request, &mut cx)),
             None => Err(GroupError::UnknownMember),
@@ -210,6 +287,13 @@ impl GroupShard {
                     group.on_sync_timeout(&mut cx);
                 }
             }
+            Some(Timer::Downgraded(group_id)) => self.on_downgraded(&group_id, now, &mut out),
+            Some(
+                timer @ (Timer::ConsumerSession(..)
+                | Timer::ConsumerRebalance(..)
+                | Timer::ConsumerJoin(..)
+                | Timer::ConsumerSync(..)),
+            ) => self.on_consumer_timeout(&timer, now, &mut out),
             None => {}
         }
         out
@@ -229,6 +313,15 @@ impl GroupShard {
     /// Panics if a group or a timer is not as it must be.
     #[cfg(test)]
     pub(super) fn assert_invariants(&self) {
+        for group in self.consumers.values() {
+            group.assert_invariants();
+            for member_id in group.members.keys() {
+                let timer = Timer::ConsumerSession(group.id.clone(), member_id.clone());
+                assert!(self.timers.is_set(&timer), "{member_id} lives for ever");
+            }
+            let classic = self.groups.get(&group.id);
+            assert!(classic.is_none_or(|classic| classic.members.is_empty()), "two groups in one");
+        }
         for group in self.groups.values() {
             group.assert_invariants();
             for member_id in group.members.keys().chain(&group.pending) {

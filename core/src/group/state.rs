@@ -1,4 +1,5 @@
-//! The states of a group and how one leads to another.
+//! The states of a classic group and how one leads to another. The states of a consumer group follow from where its
+//! members stand.
 //!
 //! ```text
 //!                 first member joins
@@ -46,12 +47,24 @@ pub enum GroupState {
     CompletingRebalance,
     /// Every member has its assignment.
     Stable,
+    /// Only of consumer groups: members are to get a new assignment, which is not decided.
+    Assigning,
+    /// Only of consumer groups: members are on their way to a new assignment.
+    Reconciling,
     /// Does not exist (only seen in descriptions).
     Dead,
 }
 
 impl GroupState {
-    const ALL: [Self; 5] = [Self::Empty, Self::PreparingRebalance, Self::CompletingRebalance, Self::Stable, Self::Dead];
+    const ALL: [Self; 7] = [
+        Self::Empty,
+        Self::PreparingRebalance,
+        Self::CompletingRebalance,
+        Self::Stable,
+        Self::Assigning,
+        Self::Reconciling,
+        Self::Dead,
+    ];
 
     /// The name on the wire.
     pub fn name(self) -> &'static str {
@@ -60,6 +73,8 @@ impl GroupState {
             Self::PreparingRebalance => "PreparingRebalance",
             Self::CompletingRebalance => "CompletingRebalance",
             Self::Stable => "Stable",
+            Self::Assigning => "Assigning",
+            Self::Reconciling => "Reconciling",
             Self::Dead => "Dead",
         }
     }

@@ -38,7 +38,9 @@ impl Group {
             return Err(GroupError::InconsistentProtocol);
         }
         match self.state {
-            GroupState::Empty | GroupState::Dead => Err(GroupError::UnknownMember),
+            GroupState::Empty | GroupState::Assigning | GroupState::Reconciling | GroupState::Dead => {
+                Err(GroupError::UnknownMember)
+            }
             GroupState::PreparingRebalance => Err(GroupError::RebalanceInProgress),
             GroupState::CompletingRebalance => {
                 self.park_sync(member_id, ticket, cx);

@@ -17,6 +17,16 @@ pub(super) enum Timer {
     Join(GroupId),
     /// Members that joined the generation never asked for their assignment.
     Sync(GroupId),
+    /// A member of a consumer group was not heard from for its session timeout.
+    ConsumerSession(GroupId, MemberId),
+    /// A member of a consumer group did not give its partitions back in time.
+    ConsumerRebalance(GroupId, MemberId),
+    /// A classic member of a consumer group was told to join again, and did not in time.
+    ConsumerJoin(GroupId, MemberId),
+    /// A classic member of a consumer group joined, and did not ask for its assignment in time.
+    ConsumerSync(GroupId, MemberId),
+    /// A consumer group has become a classic one, whose members are to join.
+    Downgraded(GroupId),
     /// Time to look for offsets that have expired.
     OffsetExpiry,
 }
@@ -61,7 +71,6 @@ impl Timers {
     }
 
     /// Whether `timer` is set.
-    #[cfg(test)]
     pub(super) fn is_set(&self, timer: &Timer) -> bool {
         self.deadlines.contains_key(timer)
     }

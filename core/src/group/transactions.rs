@@ -116,6 +116,10 @@ impl GroupShard {
         let mut out = Decision::empty();
         let admitted = match self.groups.get(&request.group_id) {
             _ if request.group_id.is_empty() => Err(GroupError::InvalidGroupId),
+            _ if self.consumers.contains_key(&request.group_id) => {
+                let group = self.consumers.get(&request.group_id);
+                group.map_or(Ok(()), |group| group.admit_commit(request, true))
+            }
             Some(group) => group.admit_pending_commit(request),
             None => self.admit_commit_to_new(request),
         };
@@ -133,7 +137,9 @@ impl GroupShard {
                 self.group_or_new(group_id);
                 self.pending.add(producer, group_id, topic_partition, value.clone());
             }
-            GroupRecord::Offset { value: None, .. } | GroupRecord::Group { .. } => self.replay(record),
+            GroupRecord::Offset { value: None, .. } | GroupRecord::Group { .. } | GroupRecord::Consumer { .. } => {
+                self.replay(record);
+            }
         }
     }
 

@@ -8,11 +8,13 @@ use riverrun_core::{
     protocol::{
         ErrorCode,
         messages::{
-            DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
-            FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest,
-            JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse,
-            OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchRequest,
-            OffsetFetchResponse, SyncGroupRequest, SyncGroupResponse,
+            ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatRequest,
+            ConsumerGroupHeartbeatResponse, DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest,
+            DescribeGroupsResponse, FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatRequest,
+            HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
+            ListGroupsRequest, ListGroupsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest,
+            OffsetDeleteResponse, OffsetFetchRequest, OffsetFetchResponse, SyncGroupRequest, SyncGroupResponse,
+            consumer_group_describe,
             delete_groups::DeletableGroupResult,
             describe_groups::DescribedGroup,
             find_coordinator::Coordinator,
@@ -218,6 +220,55 @@ pub(super) fn describe(may: Permissions, request: DescribeGroupsRequest) -> Deci
                     group_id: std::mem::take(&mut group.group_id),
                     ..Default::default()
                 };
+            } else if with_operations && group.error_code == 0 {
+                group.authorized_operations = may.operations(ResourceType::Group, &group.group_id);
+            }
+        }
+    })
+}
+
+/// Read on the group, Describe on each topic subscribed to by name.
+pub(super) fn consumer_heartbeat(may: &Permissions, request: ConsumerGroupHeartbeatRequest) -> Decision {
+    let refuse = |code: ErrorCode| {
+        Decision::answer(ConsumerGroupHeartbeatResponse { error_code: code.code(), ..Default::default() })
+    };
+    if !may.group(Read, &request.group_id) {
+        return refuse(ErrorCode::GroupAuthorizationFailed);
+    }
+    let mut names = request.subscribed_topic_names.iter().flatten();
+    if !names.all(|topic| may.topic(Describe, topic)) {
+        return refuse(ErrorCode::TopicAuthorizationFailed);
+    }
+    Decision::Pass(request.into())
+}
+
+fn may_see(may: &Permissions, member: &consumer_group_describe::Member) -> bool {
+    let assignments = [&member.assignment, &member.target_assignment];
+    let mut topics = assignments.into_iter().flat_map(|assignment| &assignment.topic_partitions);
+    topics.all(|topic| may.topic(Describe, &topic.topic_name))
+}
+
+/// Describe on each group; one with a topic in its assignments that the client may not describe is not told.
+pub(super) fn consumer_describe(may: Permissions, request: ConsumerGroupDescribeRequest) -> Decision {
+    let with_operations = request.include_authorized_operations;
+    Decision::amend(request, move |response: &mut ConsumerGroupDescribeResponse| {
+        for group in &mut response.groups {
+            let refuse = |group: &mut consumer_group_describe::DescribedGroup, code: ErrorCode, reason: &str| {
+                *group = consumer_group_describe::DescribedGroup {
+                    error_code: code.code(),
+                    error_message: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
+                    group_id: std::mem::take(&mut group.group_id),
+                    authorized_operations: i32::MIN,
+                    ..Default::default()
+                };
+            };
+            if !may.group(Describe, &group.group_id) {
+                refuse(group, ErrorCode::GroupAuthorizationFailed, "");
+                continue;
+            }
+            if !group.members.iter().all(|member| may_see(&may, member)) {
+                let reason = "The group has described topic(s) that the client is not authorized to describe.";
+                refuse(group, ErrorCode::TopicAuthorizationFailed, reason);
             } else if with_operations && group.error_code == 0 {
                 group.authorized_operations = may.operations(ResourceType::Group, &group.group_id);
             }

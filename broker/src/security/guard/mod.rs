@@ -77,6 +77,7 @@ pub(crate) fn wants_operations(body: &RequestBody) -> bool {
             request.include_topic_authorized_operations || request.include_cluster_authorized_operations
         }
         RequestBody::DescribeGroups(request) => request.include_authorized_operations,
+        RequestBody::ConsumerGroupDescribe(request) => request.include_authorized_operations,
         RequestBody::DescribeCluster(request) => request.include_cluster_authorized_operations,
         RequestBody::DescribeTopicPartitions(_) => true,
         _ => false,
@@ -110,6 +111,8 @@ pub(crate) fn decide(permissions: Permissions, version: i16, auto_create: bool, 
         RequestBody::FindCoordinator(request) => groups::find_coordinator(&may, request),
         RequestBody::DescribeGroups(request) => groups::describe(may, request),
         RequestBody::ListGroups(request) => groups::list(may, request),
+        RequestBody::ConsumerGroupHeartbeat(request) => groups::consumer_heartbeat(&may, request),
+        RequestBody::ConsumerGroupDescribe(request) => groups::consumer_describe(may, request),
         RequestBody::DeleteGroups(request) => groups::delete(&may, request),
         RequestBody::InitProducerId(request) => transactions::init_producer_id(&may, request),
         RequestBody::AddPartitionsToTxn(request) => transactions::add_partitions(&may, request),

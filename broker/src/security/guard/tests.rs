@@ -11,11 +11,11 @@ use riverrun_core::{
     protocol::{
         ApiKey, RequestBody, ResponseBody,
         messages::{
-            alter_client_quotas, alter_configs, alter_user_scram_credentials, create_acls, create_partitions,
-            create_topics, delete_acls, delete_records, delete_topics, describe_configs, describe_groups,
-            describe_producers, describe_topic_partitions, fetch, find_coordinator, incremental_alter_configs,
-            list_groups, list_offsets, metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch,
-            produce, *,
+            alter_client_quotas, alter_configs, alter_user_scram_credentials, consumer_group_describe, create_acls,
+            create_partitions, create_topics, delete_acls, delete_records, delete_topics, describe_configs,
+            describe_groups, describe_producers, describe_topic_partitions, fetch, find_coordinator,
+            incremental_alter_configs, list_groups, list_offsets, metadata, offset_commit, offset_delete, offset_fetch,
+            offset_for_leader_epoch, produce, *,
         },
         records::TopicRecord,
     },
@@ -304,6 +304,28 @@ fn rows() -> Vec<Row> {
             DescribeGroupsRequest { groups: vec!["g".to_owned()], ..Default::default() },
             DescribeGroupsResponse {
                 groups: vec![describe_groups::DescribedGroup { group_id: "g".to_owned(), ..Default::default() }],
+                ..Default::default()
+            },
+            &[&[(Op::Describe, Group, "g")]],
+            30,
+        ),
+        row(
+            ConsumerGroupHeartbeatRequest {
+                group_id: "g".to_owned(),
+                subscribed_topic_names: Some(vec![t()]),
+                ..Default::default()
+            },
+            ConsumerGroupHeartbeatResponse::default(),
+            &[&[(Op::Read, Group, "g")]],
+            30,
+        ),
+        row(
+            ConsumerGroupDescribeRequest { group_ids: vec!["g".to_owned()], ..Default::default() },
+            ConsumerGroupDescribeResponse {
+                groups: vec![consumer_group_describe::DescribedGroup {
+                    group_id: "g".to_owned(),
+                    ..Default::default()
+                }],
                 ..Default::default()
             },
             &[&[(Op::Describe, Group, "g")]],

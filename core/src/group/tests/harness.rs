@@ -289,6 +289,7 @@ pub(super) fn commit_request(member: Option<&JoinResponse>, offsets: &[(&str, i3
         generation: member.map(|m| m.generation),
         member_id: member.map(|m| m.member_id.clone()),
         group_instance_id: None,
+        tells_member_epoch: false,
         retention_ms: None,
         offsets: offsets.iter().map(to_commit).collect(),
     }

@@ -33,6 +33,7 @@ fn request(offset: i64) -> OffsetCommitRequest {
         generation: None,
         member_id: None,
         group_instance_id: None,
+        tells_member_epoch: false,
         retention_ms: None,
         offsets: vec![OffsetToCommit {
             topic_partition: tp(),
