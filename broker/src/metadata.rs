@@ -37,6 +37,14 @@ pub(crate) enum ChangeError<E> {
     Log(#[from] MetadataLogError),
 }
 
+/// The state of the metadata log as a quorum of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct QuorumState {
+    pub(crate) leader_epoch: i32,
+    pub(crate) high_watermark: i64,
+    pub(crate) log_end_offset: i64,
+}
+
 /// The metadata of this broker.
 #[derive(Debug)]
 pub(crate) struct MetadataStore {
@@ -100,6 +108,16 @@ impl MetadataStore {
     /// Where the metadata log ends: rises with every change.
     pub(crate) fn epoch(&self) -> i64 {
         self.log.offsets().log_end
+    }
+
+    /// How far the metadata log is written and durable.
+    pub(crate) fn quorum(&self) -> QuorumState {
+        let offsets = self.log.offsets();
+        QuorumState {
+            leader_epoch: self.log.leader_epoch().0,
+            high_watermark: offsets.high_watermark,
+            log_end_offset: offsets.log_end,
+        }
     }
 
     /// Decides a change on the metadata, writes its records and publishes what follows. `prepare` runs in between, on

@@ -5,6 +5,7 @@ mod acls;
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
+mod alter_replica_log_dirs;
 pub(crate) mod api_versions;
 mod client_quotas;
 mod consumer_group_describe;
@@ -19,8 +20,10 @@ mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_quorum;
 mod describe_topic_partitions;
 mod describe_transactions;
+mod elect_leaders;
 mod end_txn;
 mod fetch;
 mod find_coordinator;
@@ -38,6 +41,7 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
+mod partition_reassignments;
 mod produce;
 mod sasl;
 mod sync_group;
@@ -45,6 +49,7 @@ mod sync_group;
 mod transaction_tests;
 mod transactional;
 mod txn_offset_commit;
+mod unregister_broker;
 mod user_scram_credentials;
 mod write_txn_markers;
 
@@ -104,18 +109,24 @@ pub(crate) const SERVED: &[ApiKey] = &[
     ApiKey::DeleteAcls,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
+    ApiKey::AlterReplicaLogDirs,
     ApiKey::DescribeLogDirs,
     ApiKey::SaslAuthenticate,
     ApiKey::CreatePartitions,
     ApiKey::DeleteGroups,
+    ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
+    ApiKey::AlterPartitionReassignments,
+    ApiKey::ListPartitionReassignments,
     ApiKey::OffsetDelete,
     ApiKey::DescribeClientQuotas,
     ApiKey::AlterClientQuotas,
     ApiKey::DescribeUserScramCredentials,
     ApiKey::AlterUserScramCredentials,
+    ApiKey::DescribeQuorum,
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
+    ApiKey::UnregisterBroker,
     ApiKey::DescribeTransactions,
     ApiKey::ListTransactions,
     ApiKey::ConsumerGroupHeartbeat,
@@ -189,6 +200,12 @@ fn dispatch(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Re
         RequestBody::AlterConfigs(request) => alter_configs::handle(node, request),
         RequestBody::IncrementalAlterConfigs(request) => incremental_alter_configs::handle(node, request),
         RequestBody::DescribeLogDirs(request) => Reply::now(describe_log_dirs::handle(node, &request)),
+        RequestBody::AlterReplicaLogDirs(request) => Reply::now(alter_replica_log_dirs::handle(node, request)),
+        RequestBody::ElectLeaders(request) => Reply::now(elect_leaders::handle(node, &request)),
+        RequestBody::AlterPartitionReassignments(request) => Reply::now(partition_reassignments::alter(node, request)),
+        RequestBody::ListPartitionReassignments(_) => Reply::now(partition_reassignments::list()),
+        RequestBody::DescribeQuorum(request) => Reply::now(describe_quorum::handle(node, context, &request)),
+        RequestBody::UnregisterBroker(request) => Reply::now(unregister_broker::handle(node, &request)),
         RequestBody::CreatePartitions(request) => create_partitions::handle(node, request),
         RequestBody::DeleteGroups(request) => delete_groups::handle(node, request),
         RequestBody::OffsetDelete(request) => offset_delete::handle(node, request),

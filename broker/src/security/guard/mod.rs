@@ -18,6 +18,7 @@ mod admin;
 mod cluster;
 mod data;
 mod groups;
+mod placement;
 #[cfg(test)]
 mod tests;
 mod transactions;
@@ -101,6 +102,12 @@ pub(crate) fn decide(permissions: Permissions, version: i16, auto_create: bool, 
         RequestBody::DescribeTopicPartitions(request) => cluster::describe_topic_partitions(may, request),
         RequestBody::DescribeCluster(request) => cluster::describe_cluster(may, request),
         RequestBody::DescribeLogDirs(request) => cluster::describe_log_dirs(&may, request),
+        RequestBody::ElectLeaders(request) => placement::elect_leaders(&may, request),
+        RequestBody::AlterPartitionReassignments(request) => placement::alter_reassignments(&may, request),
+        RequestBody::ListPartitionReassignments(request) => placement::list_reassignments(&may, request),
+        RequestBody::DescribeQuorum(request) => placement::describe_quorum(&may, request),
+        RequestBody::AlterReplicaLogDirs(request) => placement::alter_log_dirs(&may, request),
+        RequestBody::UnregisterBroker(request) => placement::unregister_broker(&may, request),
         RequestBody::JoinGroup(request) => groups::join(&may, request),
         RequestBody::SyncGroup(request) => groups::sync(&may, request),
         RequestBody::Heartbeat(request) => groups::heartbeat(&may, request),

@@ -11,11 +11,11 @@ use riverrun_core::{
     protocol::{
         ApiKey, RequestBody, ResponseBody,
         messages::{
-            alter_client_quotas, alter_configs, alter_user_scram_credentials, consumer_group_describe, create_acls,
-            create_partitions, create_topics, delete_acls, delete_records, delete_topics, describe_configs,
-            describe_groups, describe_producers, describe_topic_partitions, fetch, find_coordinator,
-            incremental_alter_configs, list_groups, list_offsets, metadata, offset_commit, offset_delete, offset_fetch,
-            offset_for_leader_epoch, produce, *,
+            alter_client_quotas, alter_configs, alter_replica_log_dirs, alter_user_scram_credentials,
+            consumer_group_describe, create_acls, create_partitions, create_topics, delete_acls, delete_records,
+            delete_topics, describe_configs, describe_groups, describe_producers, describe_topic_partitions, fetch,
+            find_coordinator, incremental_alter_configs, list_groups, list_offsets, metadata, offset_commit,
+            offset_delete, offset_fetch, offset_for_leader_epoch, produce, *,
         },
         records::TopicRecord,
     },
@@ -226,6 +226,37 @@ fn rows() -> Vec<Row> {
             &[&[(Op::Describe, Cluster, C), (Op::Alter, Cluster, C)]],
             31,
         ),
+        row(ElectLeadersRequest::default(), ElectLeadersResponse::default(), &[&[(Op::Alter, Cluster, C)]], 31),
+        row(
+            AlterPartitionReassignmentsRequest::default(),
+            AlterPartitionReassignmentsResponse::default(),
+            &[&[(Op::Alter, Cluster, C)]],
+            31,
+        ),
+        row(
+            ListPartitionReassignmentsRequest::default(),
+            ListPartitionReassignmentsResponse::default(),
+            &[&[(Op::Describe, Cluster, C), (Op::Alter, Cluster, C)]],
+            31,
+        ),
+        row(
+            DescribeQuorumRequest::default(),
+            DescribeQuorumResponse::default(),
+            &[&[(Op::Describe, Cluster, C), (Op::Alter, Cluster, C)]],
+            31,
+        ),
+        row(
+            AlterReplicaLogDirsRequest {
+                dirs: vec![alter_replica_log_dirs::AlterReplicaLogDir {
+                    topics: vec![alter_replica_log_dirs::AlterReplicaLogDirTopic { name: t(), partitions: vec![0] }],
+                    ..Default::default()
+                }],
+            },
+            AlterReplicaLogDirsResponse::default(),
+            &[&[(Op::Alter, Cluster, C)]],
+            31,
+        ),
+        row(UnregisterBrokerRequest::default(), UnregisterBrokerResponse::default(), &[&[(Op::Alter, Cluster, C)]], 31),
         row(
             JoinGroupRequest { group_id: "g".to_owned(), ..Default::default() },
             JoinGroupResponse::default(),
