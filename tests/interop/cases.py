@@ -149,6 +149,16 @@ def group_consumer_protocol(client, broker):
     _shared(client, broker, protocol="consumer")
 
 
+def group_changes_protocol(client, broker):
+    """A group goes from the classic protocol to that of KIP-848 and back, with members and without."""
+    topic, everything = unique("changes"), {0, 1, 2, 3}
+    client.create_topic(broker.bootstrap, topic, len(everything))
+    stages = client.change_protocol(broker.bootstrap, topic, unique("group"), len(everything))
+    assert [len(owned) for owned in stages] == [1, 2, 1, 1], stages
+    for owned in stages:
+        assert all(owned) and sum(map(len, owned)) == len(everything) and set().union(*owned) == everything, stages
+
+
 def groups_admin(client, broker):
     """A group is listed, and can be deleted once it is empty."""
     topic, group, sent = unique("groups"), unique("group"), records(3)
@@ -238,6 +248,7 @@ OPTIONAL = [
     ("nulls", nulls), ("large", large_message), ("configs", topic_configs), ("time", offsets_by_time),
     ("delete records", delete_records), ("groups", groups_admin), ("cooperative", group_cooperative),
     ("static", group_static_members), ("consumer protocol", group_consumer_protocol),
+    ("protocol change", group_changes_protocol),
     ("transactions", transaction_commits), ("transactions", transaction_aborts),
     ("transaction time-out", transaction_times_out), ("fence", transaction_fences),
     ("transform", consume_transform_produce),

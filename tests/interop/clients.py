@@ -69,7 +69,7 @@ class Confluent:
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
     timestamps = headers = admin = members = True
     can = {"nulls", "large", "time", "delete records", "configs", "groups", "transactions", "transform", "cooperative",
-           "static", "consumer protocol", "transaction time-out", "fence", "secured"}
+           "static", "consumer protocol", "protocol change", "transaction time-out", "fence", "secured"}
 
     def version(self) -> str:
         import confluent_kafka
@@ -232,6 +232,36 @@ class Confluent:
         for member in members:
             member.close()
         return owned
+
+    def change_protocol(self, bootstrap, topic, group, partitions):
+        """What a classic member owned, then it and a consumer, it alone again, and a consumer in the empty group."""
+        members, stages = [], []
+
+        def join(**how):
+            members.append(self._consumer(bootstrap, group, **how))
+            members[-1].subscribe([topic])
+
+        def settle():
+            deadline = time.monotonic() + TIMEOUT
+            while time.monotonic() < deadline:
+                for member in members:
+                    member.poll(0.1)
+                owned = [{p.partition for p in member.assignment()} for member in members]
+                if all(owned) and sum(map(len, owned)) == len(set().union(*owned)) == partitions:
+                    break
+            stages.append(owned)
+
+        join(**{"partition.assignment.strategy": "cooperative-sticky"})
+        settle()
+        join(**{"group.protocol": "consumer"})
+        settle()
+        members.pop().close()
+        settle()
+        members.pop().close()
+        join(**{"group.protocol": "consumer"})
+        settle()
+        members.pop().close()
+        return stages
 
 
 class KafkaPython:

@@ -164,6 +164,7 @@ fn read_expression(field: &Field) -> TokenStream {
                 crate::protocol::message::Wire::read(reader, version).map(::std::option::Option::Some)
             }
         },
+        (true, ..) if never_plain(field) => quote!(crate::protocol::message::Nullable::read_tagged(reader, version)),
         (true, ..) => quote!(crate::protocol::message::Nullable::read_nullable(reader, version)),
     };
     let name = &field.name;
@@ -187,6 +188,9 @@ fn write_expression(field: &Field) -> TokenStream {
                 )),
             }
         },
+        (true, ..) if never_plain(field) => {
+            quote!(crate::protocol::message::Nullable::write_tagged(self.#ident.as_ref(), writer, version))
+        }
         (true, ..) => {
             quote!(crate::protocol::message::Nullable::write_nullable(self.#ident.as_ref(), writer, version))
         }

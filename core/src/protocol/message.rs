@@ -109,6 +109,16 @@ pub(crate) trait Nullable: Wire {
     fn read_nullable(reader: &mut Reader<'_>, version: i16) -> Result<Option<Self>, DecodeError>;
     fn write_nullable(value: Option<&Self>, writer: &mut Writer, version: i16) -> Result<(), EncodeError>;
 
+    /// The same in a tagged field.
+    fn read_tagged(reader: &mut Reader<'_>, version: i16) -> Result<Option<Self>, DecodeError> {
+        Self::read_nullable(reader, version)
+    }
+
+    /// The same in a tagged field.
+    fn write_tagged(value: Option<&Self>, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+        Self::write_nullable(value, writer, version)
+    }
+
     /// A lower bound of the wire size of a value that may be null.
     fn nullable_size_min(version: i16, flexible: bool) -> usize {
         Self::size_min(version, flexible)
@@ -236,7 +246,8 @@ impl<M: Message> Wire for M {
     }
 }
 
-/// A struct that may be null is preceded by one byte: -1 for null, 1 for present.
+/// A struct that may be null is preceded by one byte: -1 for null, 1 for present. In a tagged field that byte is 0 for
+/// null.
 impl<M: Message> Nullable for M {
     fn read_nullable(reader: &mut Reader<'_>, version: i16) -> Result<Option<Self>, DecodeError> {
         if reader.i8()? < 0 { Ok(None) } else { M::decode(reader, version).map(Some) }
@@ -253,6 +264,15 @@ impl<M: Message> Nullable for M {
                 value.encode(writer, version)
             }
         }
+    }
+
+    fn read_tagged(reader: &mut Reader<'_>, version: i16) -> Result<Option<Self>, DecodeError> {
+        if reader.uvarint()? == 0 { Ok(None) } else { M::decode(reader, version).map(Some) }
+    }
+
+    fn write_tagged(value: Option<&Self>, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
+        writer.uvarint(u32::from(value.is_some()));
+        value.map_or(Ok(()), |value| value.encode(writer, version))
     }
 
     fn nullable_size_min(_: i16, _: bool) -> usize {

@@ -247,3 +247,44 @@ fn assigned_from_wire(topics: Vec<consumer_group::TopicPartitions>, default: Epo
     };
     topics.into_iter().map(topic).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group::{decode_record, encode_record};
+
+    fn hex(text: &str) -> Bytes {
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        text.as_bytes().chunks(2).map(byte).collect()
+    }
+
+    #[test]
+    fn kafkas_own_records_are_read_and_written() {
+        // From `__consumer_offsets` of Apache Kafka 4.3.0.
+        let records = [
+            ("00030003676131", "000000000002010008cb3132592d3db782"),
+            ("0005000367613100026d31", "00000000047261770b2f3132372e302e302e31020474613101000013880001000100"),
+            ("00060003676131", "000000000002010008000001a1fd6fa40d"),
+            ("0007000367613100026d31", "000002145161f44c5142ceaab7afb4ed0343a105000000000000000100000002000000030000"),
+            (
+                "0008000367613100026d31",
+                "000000000002000000020102145161f44c5142ceaab7afb4ed0343a103000000000000000101000903000000020000000202145161f44c5142ceaab7afb4ed0343a103000000020000000301000903000000020000000200",
+            ),
+            ("0010000367613100057461312e2a", "0000030474613105746131620000000000000e79000001a1fd6fa8ff00"),
+        ];
+        for (key, value) in records {
+            let (key, value) = (hex(key), hex(value));
+            let record = decode_record(&key, Some(&value)).unwrap().unwrap();
+            assert_eq!(
+                encode_record(&record),
+                Ok(EncodedRecord { key: key.clone(), value: Some(value) }),
+                "{record:?}"
+            );
+            if let GroupRecord::Consumer { record: ConsumerRecord::Member(_, Some(member)), .. } = &record {
+                assert_eq!((member.classic.as_ref(), member.topic_regex.as_ref()), (None, None));
+            }
+            let tombstone = decode_record(&key, None).unwrap().unwrap();
+            assert_eq!(encode_record(&tombstone), Ok(EncodedRecord { key, value: None }));
+        }
+    }
+}

@@ -234,6 +234,13 @@ impl ConsumerGroup {
         assert!(self.target.epoch <= self.group.epoch, "{self:?}");
         assert!(self.targets.keys().all(|id| self.members.contains_key(id)), "{self:?}");
     }
+
+    /// What a restart must find.
+    #[cfg(test)]
+    pub(in crate::group) fn durable(&self) -> impl PartialEq + std::fmt::Debug + use<> {
+        let members = (self.members.clone(), self.static_members.clone(), self.owners.clone());
+        (self.group, self.target, members, self.targets.clone(), self.regexes.clone())
+    }
 }
 
 /// The topics these members subscribe to, by name or by pattern.

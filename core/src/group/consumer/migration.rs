@@ -157,16 +157,18 @@ impl GroupShard {
         group.tombstones(&mut out.records);
         let value = Some(as_classic(group, leaving, &self.topics, now));
         out.records.push(GroupRecord::Group { group_id: group_id.clone(), value });
+        for member in group.members.values().filter(|member| !leaving.contains(&member.id)) {
+            let session_ms = member.subscription.classic.as_ref().map_or(0, |classic| classic.session_timeout_ms);
+            let deadline_ms = now.monotonic_ms.saturating_add(i64::from(session_ms));
+            self.timers.set(Timer::Session(group_id.clone(), member.id.clone()), deadline_ms);
+        }
         // Once the records are replayed there is a group to rebalance.
         self.timers.set(Timer::Downgraded(group_id.clone()), now.monotonic_ms);
     }
 
-    /// A group has become classic: its members have sessions of the classic protocol, and are to join.
+    /// A group has become classic: its members are to join.
     pub(in crate::group) fn on_downgraded(&mut self, group_id: &GroupId, now: Now, out: &mut Decision) {
         let Some((group, mut cx)) = self.split(group_id, now, out) else { return };
-        for member_id in group.members.keys() {
-            group.touch(member_id, &mut cx);
-        }
         if !group.members.is_empty() {
             group.rebalance(&mut cx);
         }

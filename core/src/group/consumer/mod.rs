@@ -25,6 +25,8 @@ mod record;
 mod regex;
 mod request;
 mod target;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod update;
 

@@ -4,6 +4,8 @@
 //! Source: KIP-848; Kafka `ConsumerGroupPartitionAssignor`.
 
 mod range;
+#[cfg(test)]
+mod tests;
 mod uniform;
 
 use std::collections::{BTreeMap, BTreeSet};
