@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     config::{BrokerConfig, Rules, Settings, topic_config},
     endpoint::Endpoint,
-    groups::{CoordinatorError, Groups, Shard},
+    groups::{CoordinatorError, GroupConfigs, Groups, Shard},
     listener::OpenConnections,
     metadata::{ChangeError, MetadataStore},
     security::{Authorizer, ListenerSecurity},
@@ -36,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) storage: Arc<Storage>,
     pub(crate) metadata: Arc<MetadataStore>,
     pub(crate) groups: Arc<Groups>,
+    /// What is set for each group.
+    pub(crate) group_configs: Arc<GroupConfigs>,
     pub(crate) transactions: Transactions,
     pub(crate) connections: OpenConnections,
     pub(crate) fetch_sessions: FetchSessions,
@@ -130,6 +132,7 @@ impl Node {
     pub(crate) fn apply_configs(&self) {
         let image = self.image();
         let settings = self.effective_settings(&image);
+        self.group_configs.update(settings.config(), &image);
         for listener in &self.listeners {
             listener.reconfigure(&settings);
         }

@@ -216,6 +216,7 @@ fn open(
         cluster_id,
         clock,
         groups: Arc::new(Groups::new(&config, clock, Arc::clone(&metadata))),
+        group_configs: Arc::default(),
         transactions: Transactions::new(&config),
         settings,
         start_config: config,

@@ -1,11 +1,13 @@
 //! DescribeConfigs (API key 32): the settings of topics and of this broker, with where each value comes from (KIP-226).
-//! v3: types and documentation (KIP-569). Settings of groups and of client metrics: there are none.
+//! v3: types and documentation (KIP-569).
 
 use std::collections::BTreeMap;
 
 use riverrun_core::{
     log::LogConfig,
-    metadata::ConfigResource,
+    metadata::{
+        CLIENT_METRICS_INTERVAL_MS_DEFAULT, ClientMetricsSubscription, ConfigResource, GroupSettingType, GroupSettings,
+    },
     protocol::{
         ErrorCode,
         messages::{
@@ -18,7 +20,8 @@ use riverrun_core::{
 };
 
 use crate::{
-    config::{BrokerConfig, UpdateMode, broker_synonym, config_type, is_sensitive},
+    config::{BrokerConfig, ConfigType, UpdateMode, broker_synonym, config_type, is_sensitive},
+    groups::group_defaults,
     node::Node,
 };
 
@@ -27,6 +30,8 @@ const DYNAMIC_BROKER: i8 = 2;
 const DYNAMIC_DEFAULT_BROKER: i8 = 3;
 const STATIC_BROKER: i8 = 4;
 const DEFAULT: i8 = 5;
+const DYNAMIC_CLIENT_METRICS: i8 = 7;
+const DYNAMIC_GROUP: i8 = 8;
 
 pub(super) fn handle(node: &Node, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let (synonyms, documentation) = (request.include_synonyms, request.include_documentation);
@@ -86,7 +91,18 @@ fn rows(
                 })
                 .collect())
         }
-        ConfigResource::Group(_) | ConfigResource::ClientMetrics(_) => Ok(Rows::new()),
+        ConfigResource::Group(name) if name.is_empty() => {
+            Err((ErrorCode::InvalidRequest, "Group name must not be empty".to_owned()))
+        }
+        ConfigResource::Group(name) => {
+            Ok(group_rows(node, name, &node.image().configs(&resource), synonyms, documentation))
+        }
+        ConfigResource::ClientMetrics(name) if name.is_empty() => {
+            Err((ErrorCode::InvalidRequest, "Client metrics subscription name must not be empty".to_owned()))
+        }
+        ConfigResource::ClientMetrics(_) => {
+            Ok(client_metrics_rows(&node.image().configs(&resource), synonyms, documentation))
+        }
     }
 }
 
@@ -127,6 +143,71 @@ pub(super) fn topic_rows(
             }
         })
         .collect()
+}
+
+/// The settings of a group for which `overrides` are set; a group that nobody ever set has them too. Numbers are as
+/// they are in force, should a bound of the broker have changed since.
+fn group_rows(
+    node: &Node,
+    group: &str,
+    overrides: &BTreeMap<String, String>,
+    synonyms: bool,
+    documentation: bool,
+) -> Rows {
+    let defaults = group_defaults(node.settings.config());
+    let effective = node.group_configs.get(group);
+    let rows = GroupSettings::SETTINGS.iter().map(|setting| {
+        let mut all = Vec::new();
+        if let Some(value) = overrides.get(setting.name) {
+            all.push(synonym(setting.name, value.clone(), DYNAMIC_GROUP));
+        }
+        match setting.broker_setting.filter(|name| BrokerConfig::setting(name).is_some()) {
+            Some(name) => all.extend(broker_values(node, name)),
+            None => {
+                let name = setting.broker_setting.unwrap_or(setting.name);
+                all.push(synonym(name, defaults.get(setting.name).unwrap_or_default(), DEFAULT));
+            }
+        }
+        let config_type = match setting.setting_type {
+            GroupSettingType::Int => ConfigType::Int,
+            GroupSettingType::Boolean => ConfigType::Boolean,
+            GroupSettingType::String => ConfigType::String,
+        };
+        DescribeConfigsResourceResult {
+            name: setting.name.to_owned(),
+            value: match config_type {
+                ConfigType::Int => effective.get(setting.name),
+                _ => all.first().and_then(|first| first.value.clone()),
+            },
+            config_source: all.first().map_or(DEFAULT, |first| first.source),
+            synonyms: if synonyms { all } else { Vec::new() },
+            config_type: config_type.wire(),
+            documentation: documentation.then(|| setting.doc.to_owned()),
+            ..Default::default()
+        }
+    });
+    rows.collect()
+}
+
+/// The settings of a subscription to client metrics; defaults are no synonyms, as in Kafka.
+fn client_metrics_rows(overrides: &BTreeMap<String, String>, synonyms: bool, documentation: bool) -> Rows {
+    let rows = ClientMetricsSubscription::SETTINGS.iter().map(|(name, doc)| {
+        let (default, config_type) = match *name {
+            "interval.ms" => (CLIENT_METRICS_INTERVAL_MS_DEFAULT.to_string(), ConfigType::Int),
+            _ => (String::new(), ConfigType::List),
+        };
+        let own = overrides.get(*name).map(|value| synonym(name, value.clone(), DYNAMIC_CLIENT_METRICS));
+        DescribeConfigsResourceResult {
+            name: (*name).to_owned(),
+            value: own.as_ref().map_or(Some(default), |own| own.value.clone()),
+            config_source: own.as_ref().map_or(DEFAULT, |own| own.source),
+            synonyms: own.into_iter().filter(|_| synonyms).collect(),
+            config_type: config_type.wire(),
+            documentation: documentation.then(|| (*doc).to_owned()),
+            ..Default::default()
+        }
+    });
+    rows.collect()
 }
 
 fn broker_rows(node: &Node, synonyms: bool, documentation: bool) -> Rows {

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use riverrun_core::{
     log::{ConfigType as LogConfigType, Durability as LogDurability, LogConfig},
-    metadata::{ConfigResource, ConfigRules, InvalidConfig, TopicConfigRules},
+    metadata::{
+        ClientMetricsError, ClientMetricsSubscription, ConfigResource, ConfigRules, GroupSettingError, InvalidConfig,
+        TopicConfigRules,
+    },
 };
 
 use super::{BrokerConfig, ConfigError, Durability, Settings, UpdateMode, kafka_names};
+use crate::groups::{broker_bound, group_defaults};
 
 /// The broker setting that is the default of a topic setting, where they are named differently.
 const SYNONYMS: &[(&str, &str)] = &[
@@ -130,11 +134,18 @@ impl ConfigRules for Rules {
                 }
                 Ok(())
             }
-            other => Err(InvalidConfig {
-                name: configs.keys().next().cloned().unwrap_or_default(),
-                reason: format!("{other:?} has no settings here"),
-            }),
+            // They have rules of their own, below.
+            ConfigResource::Group(_) | ConfigResource::ClientMetrics(_) => Ok(()),
         }
+    }
+
+    fn validate_group(&self, configs: &BTreeMap<String, String>) -> Result<(), GroupSettingError> {
+        let config = self.settings.config();
+        group_defaults(config).validate(configs, |bound| broker_bound(config, bound))
+    }
+
+    fn validate_client_metrics(&self, configs: &BTreeMap<String, String>) -> Result<(), ClientMetricsError> {
+        ClientMetricsSubscription::parse(configs, |regex| regex::Regex::new(regex).is_ok()).map(drop)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The driver of the group coordinator: one shard per partition of `__consumer_offsets`, loaded at start, and one timer
 //! for all of them. What the coordinator decides is in `riverrun_core::group`.
 
+mod configs;
 mod shard;
 
 use std::sync::{
@@ -17,6 +18,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{clock::Clock, config::BrokerConfig, metadata::MetadataStore, storage::Partition};
+use crate::{clock::Clock, config::BrokerConfig, storage::Partition};
+pub(crate) use configs::{GroupConfigs, broker_bound, group_defaults};
 pub(crate) use shard::{CoordinatorError, Pending, Shard};
 
 /// The topic that holds groups and their offsets.

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Image, MetadataRecord};
+use super::{ClientMetricsError, GroupSettingError, Image, MetadataRecord};
 use crate::{
     NodeId,
     protocol::{ErrorCode, records::ConfigRecord},
@@ -79,6 +79,24 @@ pub trait ConfigRules {
     /// # Errors
     /// The first setting that is unknown or must not be so.
     fn validate(&self, resource: &ConfigResource, configs: &BTreeMap<String, String>) -> Result<(), InvalidConfig>;
+
+    /// Checks all that is set of a group, together. Without rules of its own, a broker has no settings of groups.
+    ///
+    /// # Errors
+    /// The first setting that is unknown or must not be so.
+    fn validate_group(&self, configs: &BTreeMap<String, String>) -> Result<(), GroupSettingError> {
+        let unknown = |name: &String| Err(GroupSettingError::UnknownName { name: name.clone() });
+        configs.keys().next().map_or(Ok(()), unknown)
+    }
+
+    /// Checks all that is set of a subscription to client metrics; the same without rules.
+    ///
+    /// # Errors
+    /// The first setting that is unknown or must not be so.
+    fn validate_client_metrics(&self, configs: &BTreeMap<String, String>) -> Result<(), ClientMetricsError> {
+        let unknown = |name: &String| Err(ClientMetricsError::UnknownName { name: name.clone() });
+        configs.keys().next().map_or(Ok(()), unknown)
+    }
 }
 
 /// A setting that is unknown or must not be so.
@@ -130,11 +148,25 @@ pub enum AlterConfigsError {
         name: String,
     },
     /// Words are added to or taken from what is no list.
-    #[error("setting '{name}' is no list: only set and delete apply to it")]
+    #[error("Can't {operation} to key {name} because its type is not LIST.")]
     NotAList {
         /// The setting.
         name: String,
+        /// What was to be done: `APPEND` or `SUBTRACT`.
+        operation: &'static str,
     },
+    /// Settings for all groups are the broker's own.
+    #[error("Default group resources are not allowed.")]
+    NamelessGroup,
+    /// A subscription needs a name.
+    #[error("Subscription name can't be empty")]
+    NamelessSubscription,
+    /// A setting of a group is not valid.
+    #[error(transparent)]
+    Group(#[from] GroupSettingError),
+    /// A subscription to client metrics is not valid.
+    #[error(transparent)]
+    ClientMetrics(#[from] ClientMetricsError),
     /// The result is not valid.
     #[error(transparent)]
     Invalid(#[from] InvalidConfig),
@@ -144,8 +176,18 @@ impl From<&AlterConfigsError> for ErrorCode {
     fn from(error: &AlterConfigsError) -> Self {
         match error {
             AlterConfigsError::UnknownTopic { .. } => Self::UnknownTopicOrPartition,
-            AlterConfigsError::Duplicate { .. } => Self::InvalidRequest,
-            AlterConfigsError::NotAList { .. } | AlterConfigsError::Invalid(_) => Self::InvalidConfig,
+            AlterConfigsError::Duplicate { .. }
+            | AlterConfigsError::NamelessGroup
+            | AlterConfigsError::NamelessSubscription
+            | AlterConfigsError::ClientMetrics(
+                ClientMetricsError::UnknownName { .. } | ClientMetricsError::Interval { .. },
+            ) => Self::InvalidRequest,
+            AlterConfigsError::NotAList { .. }
+            | AlterConfigsError::Invalid(_)
+            | AlterConfigsError::Group(_)
+            | AlterConfigsError::ClientMetrics(
+                ClientMetricsError::NotANumber { .. } | ClientMetricsError::Pattern { .. },
+            ) => Self::InvalidConfig,
         }
     }
 }
@@ -169,16 +211,16 @@ impl Image {
             if !seen.insert(name) {
                 return Err(AlterConfigsError::Duplicate { name: name.clone() });
             }
-            let list = || {
+            let list = |operation| {
                 let default = rules.list_default(resource, name);
-                let default = default.ok_or_else(|| AlterConfigsError::NotAList { name: name.clone() })?;
+                let default = default.ok_or_else(|| AlterConfigsError::NotAList { name: name.clone(), operation })?;
                 Ok::<String, AlterConfigsError>(current.get(name).cloned().unwrap_or(default))
             };
             let value = match operation {
                 ConfigOperation::Set(value) => Some(value.clone()),
                 ConfigOperation::Delete => None,
-                ConfigOperation::Append(words) => Some(append(&list()?, words)),
-                ConfigOperation::Subtract(words) => Some(subtract(&list()?, words)),
+                ConfigOperation::Append(words) => Some(append(&list("APPEND")?, words)),
+                ConfigOperation::Subtract(words) => Some(subtract(&list("SUBTRACT")?, words)),
             };
             match value {
                 Some(value) => wanted.insert(name.clone(), value),
@@ -198,12 +240,20 @@ impl Image {
         wanted: &BTreeMap<String, String>,
         rules: &impl ConfigRules,
     ) -> Result<Vec<MetadataRecord>, AlterConfigsError> {
-        if let ConfigResource::Topic(name) = resource
-            && self.topic(name).is_none()
-        {
-            return Err(AlterConfigsError::UnknownTopic { name: name.to_string() });
+        match resource {
+            ConfigResource::Topic(name) if self.topic(name).is_none() => {
+                return Err(AlterConfigsError::UnknownTopic { name: name.to_string() });
+            }
+            ConfigResource::Topic(_) | ConfigResource::Broker(_) | ConfigResource::AllBrokers => {
+                rules.validate(resource, wanted)?;
+            }
+            ConfigResource::Group(name) if name.is_empty() => return Err(AlterConfigsError::NamelessGroup),
+            ConfigResource::Group(_) => rules.validate_group(wanted)?,
+            ConfigResource::ClientMetrics(name) if name.is_empty() => {
+                return Err(AlterConfigsError::NamelessSubscription);
+            }
+            ConfigResource::ClientMetrics(_) => rules.validate_client_metrics(wanted)?,
         }
-        rules.validate(resource, wanted)?;
         let current = self.configs(resource);
         let (resource_type, resource_name) = resource.to_wire();
         let record = |name: &String, value: Option<&String>| {

@@ -153,7 +153,7 @@ impl Image {
         self.configs.keys()
     }
 
-    /// The finalized level of each feature.
+    /// The level that was set for a feature; 0 if it was turned off.
     pub fn features(&self) -> &BTreeMap<String, i16> {
         &self.features
     }
@@ -210,12 +210,7 @@ impl Image {
             MetadataRecord::PartitionChange(record) => self.change_partition(record),
             MetadataRecord::Config(record) => self.set_config(record),
             MetadataRecord::FeatureLevel(record) => {
-                let features = Arc::make_mut(&mut self.features);
-                if record.feature_level == 0 {
-                    features.remove(&record.name);
-                } else {
-                    features.insert(record.name.clone(), record.feature_level);
-                }
+                Arc::make_mut(&mut self.features).insert(record.name.clone(), record.feature_level);
                 Ok(())
             }
             MetadataRecord::ProducerIds(record) => {

@@ -19,10 +19,13 @@
 
 mod acl;
 mod acl_commands;
+mod client_metrics;
 mod cluster;
 mod configs;
 mod create_topic;
 mod delete_topic;
+mod features;
+mod group_settings;
 mod image;
 mod name;
 mod partitions;
@@ -39,6 +42,9 @@ pub use acl::{
     ACL_WILDCARD, Acl, AclOperation, AclSet, Asked, CLUSTER_NAME, PatternType, Permission, ResourceType, Verdict,
 };
 pub use acl_commands::{AclFilter, InvalidAcl, WireAcl};
+pub use client_metrics::{
+    CLIENT_METRICS_INTERVAL_MS_DEFAULT, ClientAttribute, ClientMetricsError, ClientMetricsSubscription,
+};
 pub use cluster::ClusterView;
 pub use configs::{
     AlterConfigsError, ConfigAlteration, ConfigOperation, ConfigResource, ConfigRules, InvalidConfig,
@@ -46,6 +52,11 @@ pub use configs::{
 };
 pub use create_topic::{CreateTopic, CreateTopicError, Creation, PARTITIONS_PER_REQUEST_MAX};
 pub use delete_topic::DeleteTopicError;
+pub use features::{FeatureUpdate, METADATA_VERSION, SupportedFeature, UpdateFeaturesError, UpgradeType};
+pub use group_settings::{
+    GroupSetting, GroupSettingBound, GroupSettingError, GroupSettingType, GroupSettings, ShareIsolation,
+    ShareOffsetReset,
+};
 pub use image::{Image, Partition, ReplayError, Topic};
 pub use name::{InvalidTopicName, TOPIC_NAME_BYTES_MAX, names_collide, validate_topic_name};
 pub use partitions::{CreatePartitions, CreatePartitionsError};
