@@ -245,7 +245,7 @@ fn open(
 
 /// A new metadata log begins with the version of its records, as Kafka's does.
 fn write_feature_level(node: &Node) -> Result<(), StartError> {
-    let (name, _, level) = METADATA_VERSION;
+    let (name, level) = (METADATA_VERSION.name, METADATA_VERSION.max);
     let written = node.metadata.change(
         |image| {
             let record = FeatureLevelRecord { name: name.to_owned(), feature_level: level };

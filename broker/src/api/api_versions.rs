@@ -5,11 +5,14 @@
 //! `group.version` 1 tells that there is the consumer protocol (KIP-848). `transaction.version` 2 tells clients that partitions join a transaction by
 //! themselves, and that each transaction has an epoch of its own (KIP-890).
 
-use riverrun_core::protocol::{
-    ApiKey, ErrorCode, advertised_versions,
-    messages::{
-        ApiVersionsRequest, ApiVersionsResponse,
-        api_versions::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey},
+use riverrun_core::{
+    metadata::SupportedFeature,
+    protocol::{
+        ApiKey, ErrorCode, advertised_versions,
+        messages::{
+            ApiVersionsRequest, ApiVersionsResponse,
+            api_versions::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey},
+        },
     },
 };
 
@@ -17,11 +20,15 @@ use super::SERVED;
 use crate::{RequestContext, node::Node};
 
 /// `metadata.version` of Kafka 4.3, whose metadata records are written here.
-pub(crate) const METADATA_VERSION: (&str, i16, i16) = ("metadata.version", 7, 30);
+pub(crate) const METADATA_VERSION: SupportedFeature =
+    SupportedFeature { name: riverrun_core::metadata::METADATA_VERSION, min: 7, max: 30 };
 
-/// The features of the cluster with the least and the greatest level that is served; the greatest is in force.
-pub(crate) const FEATURES: [(&str, i16, i16); 3] =
-    [METADATA_VERSION, ("group.version", 0, 1), ("transaction.version", 0, 2)];
+/// The features of the cluster with the levels that are served; the greatest is in force unless another was set.
+pub(crate) const FEATURES: [SupportedFeature; 3] = [
+    METADATA_VERSION,
+    SupportedFeature { name: "group.version", min: 0, max: 1 },
+    SupportedFeature { name: "transaction.version", min: 0, max: 2 },
+];
 
 pub(super) fn handle(node: &Node, context: &RequestContext, request: &ApiVersionsRequest) -> ApiVersionsResponse {
     if context.api_version >= 3 {
@@ -31,21 +38,24 @@ pub(super) fn handle(node: &Node, context: &RequestContext, request: &ApiVersion
         }
         tracing::debug!(connection = context.connection_id, name, version, "client software");
     }
-    let supported = |(name, min_version, max_version): (&str, i16, i16)| SupportedFeatureKey {
+    let image = node.image();
+    let supported = FEATURES.map(|SupportedFeature { name, min, max }| SupportedFeatureKey {
         name: name.to_owned(),
-        min_version,
-        max_version,
-    };
-    let finalized = |(name, _, level): (&str, i16, i16)| FinalizedFeatureKey {
+        min_version: min,
+        max_version: max,
+    });
+    let finalized = FEATURES.map(|feature| (feature.name, image.feature_level(feature)));
+    // What is off is not named.
+    let finalized = finalized.into_iter().filter(|(_, level)| *level > 0).map(|(name, level)| FinalizedFeatureKey {
         name: name.to_owned(),
         max_version_level: level,
         min_version_level: level,
-    };
+    });
     ApiVersionsResponse {
         api_keys: served_versions(),
-        supported_features: FEATURES.map(supported).into(),
+        supported_features: supported.into(),
         finalized_features_epoch: node.metadata_epoch(),
-        finalized_features: FEATURES.map(finalized).into(),
+        finalized_features: finalized.collect(),
         ..Default::default()
     }
 }

@@ -50,6 +50,7 @@ mod transaction_tests;
 mod transactional;
 mod txn_offset_commit;
 mod unregister_broker;
+mod update_features;
 mod user_scram_credentials;
 mod write_txn_markers;
 
@@ -132,6 +133,7 @@ pub(crate) const SERVED: &[ApiKey] = &[
     ApiKey::ConsumerGroupHeartbeat,
     ApiKey::ConsumerGroupDescribe,
     ApiKey::ListConfigResources,
+    ApiKey::UpdateFeatures,
     ApiKey::DescribeTopicPartitions,
 ];
 
@@ -210,6 +212,7 @@ fn dispatch(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Re
         RequestBody::DeleteGroups(request) => delete_groups::handle(node, request),
         RequestBody::OffsetDelete(request) => offset_delete::handle(node, request),
         RequestBody::DescribeCluster(request) => Reply::now(describe_cluster::handle(node, context, &request)),
+        RequestBody::UpdateFeatures(request) => update_features::handle(node, context, request),
         RequestBody::ListConfigResources(request) => Reply::now(list_config_resources::handle(node, context, &request)),
         RequestBody::DescribeTopicPartitions(request) => Reply::now(describe_topic_partitions::handle(node, request)),
         RequestBody::DescribeAcls(request) => Reply::now(acls::describe(node, request)),

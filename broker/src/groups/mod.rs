@@ -18,7 +18,6 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{clock::Clock, config::BrokerConfig, metadata::MetadataStore, storage::Partition};
-use crate::{clock::Clock, config::BrokerConfig, storage::Partition};
 pub(crate) use configs::{GroupConfigs, broker_bound, group_defaults};
 pub(crate) use shard::{CoordinatorError, Pending, Shard};
 

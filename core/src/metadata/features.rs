@@ -63,7 +63,9 @@ pub struct FeatureUpdate {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UpdateFeaturesError {
     /// The level is above or below those served.
-    #[error("Invalid update version {level} for feature {name}. Local controller {node} only supports versions {min}-{max}")]
+    #[error(
+        "Invalid update version {level} for feature {name}. Local controller {node} only supports versions {min}-{max}"
+    )]
     OutOfRange {
         /// The feature.
         name: String,
@@ -77,7 +79,9 @@ pub enum UpdateFeaturesError {
         max: i16,
     },
     /// There is no such feature to raise.
-    #[error("Invalid update version {level} for feature {name}. Local controller {node} does not support this feature.")]
+    #[error(
+        "Invalid update version {level} for feature {name}. Local controller {node} does not support this feature."
+    )]
     Unsupported {
         /// The feature.
         name: String,
@@ -95,7 +99,9 @@ pub enum UpdateFeaturesError {
         level: i16,
     },
     /// The client named no direction that there is.
-    #[error("Invalid update version {level} for feature {name}. The controller does not support the given upgrade type.")]
+    #[error(
+        "Invalid update version {level} for feature {name}. The controller does not support the given upgrade type."
+    )]
     UnknownUpgradeType {
         /// The feature.
         name: String,
@@ -133,7 +139,9 @@ pub enum UpdateFeaturesError {
         to: i16,
     },
     /// The same, asked for as unsafe.
-    #[error("Unsupported metadata.version downgrade from {from} to {to}. Unsafe metadata downgrade is not supported in this version.")]
+    #[error(
+        "Unsupported metadata.version downgrade from {from} to {to}. Unsafe metadata downgrade is not supported in this version."
+    )]
     UnsafeMetadata {
         /// The level now.
         from: i16,
@@ -239,7 +247,11 @@ mod tests {
         assert_eq!(level(&image), 2);
         assert_eq!(update(&mut image, "transaction.version", 2, 1), Ok(0));
         assert_eq!(update(&mut image, "transaction.version", 1, 2), Ok(1));
-        assert!(update(&mut image, "transaction.version", 2, 2).unwrap_err().ends_with("Can't downgrade to a newer version."));
+        assert!(
+            update(&mut image, "transaction.version", 2, 2)
+                .unwrap_err()
+                .ends_with("Can't downgrade to a newer version.")
+        );
         assert_eq!(update(&mut image, "transaction.version", 0, 3), Ok(1));
         assert_eq!(level(&image), 0);
         assert_eq!(update(&mut image, "transaction.version", 2, 1), Ok(1));
@@ -247,7 +259,12 @@ mod tests {
             ("transaction.version", 3, 1, "Local controller 1 only supports versions 0-2"),
             ("transaction.version", 1, 1, "upgrade type to either safe or unsafe downgrade."),
             ("transaction.version", 1, 0, "The controller does not support the given upgrade type."),
-            ("no.such", 1, 1, "Invalid update version 1 for feature no.such. Local controller 1 does not support this feature."),
+            (
+                "no.such",
+                1,
+                1,
+                "Invalid update version 1 for feature no.such. Local controller 1 does not support this feature.",
+            ),
             ("no.such", 0, 2, "Invalid update version 0 for feature no.such. Feature no.such not found."),
             ("metadata.version", 29, 2, "might delete metadata information."),
             ("metadata.version", 29, 3, "Unsafe metadata downgrade is not supported in this version."),

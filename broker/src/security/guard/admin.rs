@@ -15,10 +15,11 @@ use riverrun_core::{
             DescribeAclsResponse, DescribeClientQuotasRequest, DescribeClientQuotasResponse, DescribeConfigsRequest,
             DescribeConfigsResponse, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse,
             IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListConfigResourcesRequest,
-            ListConfigResourcesResponse, alter_client_quotas, alter_configs,
-            alter_user_scram_credentials::AlterUserScramCredentialsResult, create_acls::AclCreationResult,
-            create_partitions::CreatePartitionsTopicResult, create_topics::CreatableTopicResult,
-            delete_acls::DeleteAclsFilterResult, delete_topics::DeletableTopicResult, incremental_alter_configs,
+            ListConfigResourcesResponse, UpdateFeaturesRequest, UpdateFeaturesResponse, alter_client_quotas,
+            alter_configs, alter_user_scram_credentials::AlterUserScramCredentialsResult,
+            create_acls::AclCreationResult, create_partitions::CreatePartitionsTopicResult,
+            create_topics::CreatableTopicResult, delete_acls::DeleteAclsFilterResult,
+            delete_topics::DeletableTopicResult, incremental_alter_configs,
         },
     },
 };
@@ -163,6 +164,15 @@ pub(super) fn list_config_resources(may: &Permissions, request: ListConfigResour
         return Decision::Pass(request.into());
     }
     Decision::answer(ListConfigResourcesResponse { error_code: CLUSTER_DENIED, ..Default::default() })
+}
+
+/// Alter on the cluster.
+pub(super) fn update_features(may: &Permissions, request: UpdateFeaturesRequest) -> Decision {
+    if may.cluster(Alter) {
+        return Decision::Pass(request.into());
+    }
+    let error_message = cluster_words();
+    Decision::answer(UpdateFeaturesResponse { error_code: CLUSTER_DENIED, error_message, ..Default::default() })
 }
 
 fn cluster_words() -> Option<String> {

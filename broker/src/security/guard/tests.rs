@@ -496,6 +496,7 @@ fn rows() -> Vec<Row> {
             &[&[(Op::DescribeConfigs, Cluster, C)]],
             31,
         ),
+        row(UpdateFeaturesRequest::default(), UpdateFeaturesResponse::default(), &[&[(Op::Alter, Cluster, C)]], 31),
         row(
             CreateAclsRequest { creations: vec![create_acls::AclCreation::default()] },
             CreateAclsResponse::default(),

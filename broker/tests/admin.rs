@@ -1,4 +1,5 @@
-//! Settings of groups and of client metrics, over both ways in: who may be given which, and that they last.
+//! Settings of groups and of client metrics, and levels of features, over both ways in: what they may be, and that they
+//! last.
 
 #![expect(clippy::unwrap_used, reason = "a scenario that cannot go on fails")]
 
@@ -8,9 +9,11 @@ use common::{BOTH, Peer, builder};
 use riverrun_core::protocol::{
     ErrorCode,
     messages::{
-        DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest,
+        ApiVersionsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest,
+        UpdateFeaturesRequest, UpdateFeaturesResponse,
         describe_configs::{DescribeConfigsResource, DescribeConfigsResourceResult},
         incremental_alter_configs::{AlterConfigsResource, AlterableConfig},
+        update_features::FeatureUpdateKey,
     },
 };
 
@@ -132,4 +135,50 @@ async fn what_must_not_be_set_is_refused_in_kafkas_words() {
         assert!(list(&peer, GROUP).await.is_empty() && list(&peer, CLIENT_METRICS).await.is_empty());
     }
     broker.shutdown().await.unwrap();
+}
+
+const UPGRADE: i8 = 1;
+const SAFE_DOWNGRADE: i8 = 2;
+
+async fn update_feature(peer: &Peer, name: &str, level: i16, upgrade_type: i8, checks: bool) -> UpdateFeaturesResponse {
+    let update =
+        FeatureUpdateKey { feature: name.to_owned(), max_version_level: level, upgrade_type, ..Default::default() };
+    let request = UpdateFeaturesRequest { feature_updates: vec![update], validate_only: checks, ..Default::default() };
+    peer.call(request).await
+}
+
+/// The level of `transaction.version` that is announced.
+async fn announced(peer: &Peer) -> Option<i16> {
+    let request = ApiVersionsRequest { client_software_name: "t".to_owned(), client_software_version: "1".to_owned() };
+    let features = peer.call(request).await.finalized_features;
+    features.iter().find(|feature| feature.name == "transaction.version").map(|feature| feature.max_version_level)
+}
+
+#[tokio::test]
+async fn levels_of_features_are_checked_changed_and_kept() {
+    for way in BOTH {
+        let folder = tempfile::tempdir().unwrap();
+        let broker = builder().data_dir(folder.path()).start().await.unwrap();
+        let peer = Peer::connect(&broker, way).await;
+        assert_eq!(announced(&peer).await, Some(2));
+        assert_eq!(update_feature(&peer, "transaction.version", 1, SAFE_DOWNGRADE, true).await.error_code, 0);
+        assert_eq!(announced(&peer).await, Some(2), "it was only checked");
+        assert_eq!(update_feature(&peer, "transaction.version", 1, SAFE_DOWNGRADE, false).await.error_code, 0);
+        assert_eq!(announced(&peer).await, Some(1));
+        let refused = update_feature(&peer, "transaction.version", 3, UPGRADE, false).await;
+        assert_eq!(refused.error_code, ErrorCode::InvalidUpdateVersion.code());
+        let words = "The update failed for all features since the following feature had an error: Invalid update version 3 \
+                     for feature transaction.version. Local controller 1 only supports versions 0-2";
+        assert_eq!(refused.error_message.as_deref(), Some(words));
+        assert_eq!(update_feature(&peer, "transaction.version", 0, SAFE_DOWNGRADE, false).await.error_code, 0);
+        drop(peer);
+        broker.shutdown().await.unwrap();
+
+        let broker = builder().data_dir(folder.path()).start().await.unwrap();
+        let peer = Peer::connect(&broker, way).await;
+        assert_eq!(announced(&peer).await, None, "it was turned off before the restart");
+        assert_eq!(update_feature(&peer, "transaction.version", 2, UPGRADE, false).await.error_code, 0);
+        assert_eq!(announced(&peer).await, Some(2));
+        broker.shutdown().await.unwrap();
+    }
 }
