@@ -222,16 +222,33 @@ fn a_corrupt_segment_takes_its_partition_offline_and_is_kept() {
     bytes[65] ^= 1;
     std::fs::write(&path, &bytes).expect("writes");
 
-    let log = folder.path().join("broker.log");
+    let aside = tempfile::tempdir().expect("a folder");
+    let log = aside.path().join("broker.log");
     let mut again = Broker::start_logging(folder.path(), &log);
     let read = ["consume", "sound", "--from-beginning", "--max", "3"];
     assert!(succeeded(again.run(&read)).contains("three"), "the other partition is served");
     let described = succeeded(again.run(&["topic", "describe", "t"]));
     assert!(described.contains("none"), "the damaged one has no leader: {described}");
+    let verify = || riverrun().args(["log", "verify"]).arg(folder.path()).output().expect("it runs");
+    let output = verify();
+    assert_eq!(output.status.code(), Some(0), "the only segment grows: {}", text(&output));
+    assert!(text(&output).contains("a broker runs on"), "{}", text(&output));
     again.signal("TERM");
     let said = std::fs::read_to_string(&log).expect("the log");
     for word in [&*path.display().to_string(), "corrupt at byte 0", "riverrun log verify"] {
         assert!(said.contains(word), "'{word}' is not in: {said}");
     }
     assert_eq!(std::fs::read(&path).expect("the segment"), bytes, "not a byte was cut off");
+
+    // What the message advises works: it shows what is sound, and without the folder the partition starts empty.
+    refused(&verify(), 1, &["damaged batch", "at byte 0, offset 0", "sound offsets: 1 to 2", "riverrun log dump"]);
+    let dumped =
+        riverrun().args(["log", "dump", "--records"]).arg(folder.path().join("t-0")).output().expect("it runs");
+    refused(&dumped, 1, &["isvalid: false", r#"value: "two""#, r#"value: "three""#]);
+    std::fs::rename(folder.path().join("t-0"), aside.path().join("t-0")).expect("moves");
+    let mut again = Broker::start(folder.path());
+    assert!(again.produce(&["t"], "anew\n").status.success());
+    assert!(succeeded(again.run(&["consume", "t", "--from-beginning", "--max", "1"])).contains("anew"));
+    assert_eq!(again.signal("TERM"), Some(0));
+    assert!(succeeded(verify()).contains("clean"));
 }

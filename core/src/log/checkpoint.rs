@@ -104,7 +104,7 @@ pub fn write_offsets(
 ///
 /// # Errors
 /// [`CheckpointError`].
-pub(super) fn read_epochs(vfs: &dyn Vfs, path: &Path) -> Result<Option<Vec<(i32, i64)>>, CheckpointError> {
+pub fn read_epochs(vfs: &dyn Vfs, path: &Path) -> Result<Option<Vec<(i32, i64)>>, CheckpointError> {
     let Some(text) = read_text(vfs, path)? else { return Ok(None) };
     let entry = |line: &str| {
         let (epoch, offset) = line.trim().split_once(' ')?;

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::vfs::{OsVfs, Vfs as _};
+use super::vfs::{self, OsVfs, Vfs};
 use crate::{NodeId, Uuid};
 
 const META: &str = "meta.properties";
@@ -140,6 +140,47 @@ impl LogDirectory {
         Ok(Self { path: path.to_owned(), identity, was_clean, is_new, lock })
     }
 
+    /// Who the data directory at `path` belongs to; `None` if it has no `meta.properties`.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Io`], [`DirectoryError::Malformed`].
+    pub fn identity_at(vfs: &dyn Vfs, path: &Path) -> Result<Option<DirectoryIdentity>, DirectoryError> {
+        let meta = path.join(META);
+        let name = || meta.display().to_string();
+        let bytes = match vfs::read(vfs, &meta) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(DirectoryError::Io { action: "read", path: name(), source }),
+        };
+        let text = String::from_utf8(bytes).map_err(|_| "it is no text".to_owned());
+        let parsed = text.and_then(|text| parse_meta(&text));
+        parsed.map(Some).map_err(|problem| DirectoryError::Malformed { path: name(), problem })
+    }
+
+    /// Whether the data directory at `path` bears the mark of a clean shutdown.
+    pub fn is_marked_clean(vfs: &dyn Vfs, path: &Path) -> bool {
+        vfs.exists(&path.join(CLEAN))
+    }
+
+    /// Whether a process has the data directory at `path` locked now: this broker or, where it can be told (on Linux),
+    /// Apache Kafka. Nothing is kept locked.
+    ///
+    /// # Errors
+    /// Those of the file system, but for a lock file that is not there.
+    pub fn is_in_use(path: &Path) -> io::Result<bool> {
+        let file = match fs::File::open(path.join(LOCK)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => file.unlock()?,
+            Err(fs::TryLockError::WouldBlock) => return Ok(true),
+            Err(fs::TryLockError::Error(error)) => return Err(error),
+        }
+        locked_by_record(&file)
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
@@ -170,6 +211,28 @@ impl LogDirectory {
         };
         write().map_err(|source| DirectoryError::Io { action: "write", path: mark.display().to_string(), source })
     }
+}
+
+/// Java locks a file by a lock of its bytes, of which the other kind of lock knows nothing.
+#[cfg(target_os = "linux")]
+fn locked_by_record(file: &fs::File) -> io::Result<bool> {
+    use rustix::{
+        fs::{FlockOperation, fcntl_lock},
+        io::Errno,
+    };
+    match fcntl_lock(file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => {
+            fcntl_lock(file, FlockOperation::NonBlockingUnlock)?;
+            Ok(false)
+        }
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn locked_by_record(_: &fs::File) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// Something in the folder that no broker puts there.

@@ -116,8 +116,8 @@ impl SegmentIndex {
     pub(super) fn decode(offsets: &[u8], times: &[u8], segment_bytes: u64) -> Option<Self> {
         let mut index = Self::default();
         let (entries, rest) = offsets.as_chunks::<OFFSET_ENTRY_LEN>();
-        for [o0, o1, o2, o3, p0, p1, p2, p3] in entries.iter().copied() {
-            let entry = (u32::from_be_bytes([o0, o1, o2, o3]), u32::from_be_bytes([p0, p1, p2, p3]));
+        for entry in entries {
+            let entry = offset_entry(entry);
             let rises = index.offsets.last().is_none_or(|last| last.0 < entry.0 && last.1 < entry.1);
             if !rises || u64::from(entry.1) >= segment_bytes {
                 return None;
@@ -126,8 +126,7 @@ impl SegmentIndex {
         }
         let (entries, rest_of_times) = times.as_chunks::<TIME_ENTRY_LEN>();
         for entry in entries {
-            let timestamp = i64::from_be_bytes(*entry.first_chunk()?);
-            let offset = u32::from_be_bytes(*entry.last_chunk()?);
+            let (timestamp, offset) = time_entry(entry);
             if index.times.last().is_some_and(|last| last.0 >= timestamp || last.1 > offset) {
                 return None;
             }
@@ -135,6 +134,18 @@ impl SegmentIndex {
         }
         (rest.is_empty() && rest_of_times.is_empty()).then_some(index)
     }
+}
+
+/// An entry of the offset index: relative offset, position.
+pub(super) fn offset_entry(entry: &[u8; OFFSET_ENTRY_LEN]) -> (u32, u32) {
+    let [o0, o1, o2, o3, p0, p1, p2, p3] = *entry;
+    (u32::from_be_bytes([o0, o1, o2, o3]), u32::from_be_bytes([p0, p1, p2, p3]))
+}
+
+/// An entry of the time index: timestamp, relative offset.
+pub(super) fn time_entry(entry: &[u8; TIME_ENTRY_LEN]) -> (i64, u32) {
+    let [t0, t1, t2, t3, t4, t5, t6, t7, o0, o1, o2, o3] = *entry;
+    (i64::from_be_bytes([t0, t1, t2, t3, t4, t5, t6, t7]), u32::from_be_bytes([o0, o1, o2, o3]))
 }
 
 #[cfg(test)]

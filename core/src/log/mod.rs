@@ -62,7 +62,7 @@ mod vfs;
 mod partition_log;
 
 pub use append::AppendOrigin;
-pub use checkpoint::{CheckpointError, read_offsets, read_topic_id, write_offsets, write_topic_id};
+pub use checkpoint::{CheckpointError, read_epochs, read_offsets, read_topic_id, write_offsets, write_topic_id};
 pub use compaction::{
     Cleanable, Compaction, CompactionError, CompactionLimits, CompactionReport, Pace, ReplacedFiles, Replacement,
     Stopped,
@@ -75,6 +75,7 @@ pub use flush::FlushTicket;
 pub use marker::TransactionMarker;
 pub use open::{LogOptions, OpenHints};
 pub use partition_log::{AppendInfo, Log};
+pub use producer_snapshot::SnapshotDefect;
 pub use producers::{ActiveProducer, ProducerError};
 pub use read::{OffsetTime, ReadInfo};
 pub use recovery::Recovery;

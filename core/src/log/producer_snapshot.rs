@@ -24,8 +24,7 @@ use super::producers::{BATCHES_KEPT, Batch, Producer, Producers};
 use crate::record::crc32c;
 
 const VERSION: i16 = 1;
-const CRC_OFFSET: usize = 2;
-const ENTRIES_OFFSET: usize = CRC_OFFSET + 4;
+const ENTRIES_OFFSET: usize = 2 + 4;
 const ENTRY_LEN: usize = 8 + 2 + 4 + 8 + 4 + 8 + 4 + 8;
 const _: () = assert!(ENTRY_LEN == 46);
 
@@ -62,27 +61,72 @@ impl Producers {
 
     /// Reads a `.snapshot` file; `None` if it is no sound snapshot, and state has to come from the batches.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let version = i16::from_be_bytes(*bytes.first_chunk()?);
-        let crc = u32::from_be_bytes(*bytes.get(CRC_OFFSET..)?.first_chunk()?);
-        let content = bytes.get(ENTRIES_OFFSET..)?;
-        if version != VERSION || crc != crc32c(content) {
-            return None;
+        Self::read(bytes).ok()
+    }
+
+    /// The same, with what is wrong.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, SnapshotDefect> {
+        let short = SnapshotDefect::TooShort { bytes: bytes.len() };
+        let (version, rest) = bytes.split_first_chunk().ok_or(short)?;
+        let (crc, content) = rest.split_first_chunk().ok_or(short)?;
+        let (version, stated) = (i16::from_be_bytes(*version), u32::from_be_bytes(*crc));
+        if version != VERSION {
+            return Err(SnapshotDefect::Version { version });
         }
-        let (count, entries) = content.split_first_chunk::<4>()?;
+        let computed = crc32c(content);
+        if stated != computed {
+            return Err(SnapshotDefect::Crc { stated, computed });
+        }
+        let (count, entries) = content.split_first_chunk::<4>().ok_or(short)?;
         let (entries, rest) = entries.as_chunks::<ENTRY_LEN>();
-        if !rest.is_empty() || usize::try_from(i32::from_be_bytes(*count)).ok()? != entries.len() {
-            return None;
+        let count = i32::from_be_bytes(*count);
+        if !rest.is_empty() || usize::try_from(count) != Ok(entries.len()) {
+            return Err(SnapshotDefect::Count { count });
         }
         let mut by_id: BTreeMap<i64, Producer> = BTreeMap::new();
         for entry in entries {
-            let (id, mut producer) = decode_entry(entry)?;
+            let (id, mut producer) = decode_entry(entry).ok_or(SnapshotDefect::Entry)?;
             if let Some(earlier) = by_id.remove(&id).filter(|earlier| earlier.epoch == producer.epoch) {
                 producer.batches = joined(earlier.batches, producer.batches);
             }
             by_id.insert(id, producer);
         }
-        Some(Self::restored(by_id))
+        Ok(Self::restored(by_id))
     }
+}
+
+/// Why a file is no sound snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotDefect {
+    /// It ends before its number of entries.
+    #[error("{bytes} bytes are no producer snapshot")]
+    TooShort {
+        /// Bytes of the file.
+        bytes: usize,
+    },
+    /// It is of another version.
+    #[error("version {version} of producer snapshots is not known, only 1 is")]
+    Version {
+        /// The version as found.
+        version: i16,
+    },
+    /// Its bytes are not what was written.
+    #[error("checksum is {computed:#010x}, the snapshot states {stated:#010x}")]
+    Crc {
+        /// Checksum in the file.
+        stated: u32,
+        /// Checksum of its bytes.
+        computed: u32,
+    },
+    /// It has not as many entries as it states.
+    #[error("it has not the {count} entries that it states")]
+    Count {
+        /// The number as found.
+        count: i32,
+    },
+    /// An entry has a negative producer id or offset delta.
+    #[error("an entry is of no producer")]
+    Entry,
 }
 
 /// The batches of a producer's earlier entries and of its next one, which may name the last of them once more.

@@ -249,10 +249,7 @@ fn read_batch(
 fn is_torn(vfs: &dyn Vfs, segment: &mut Segment, position: u64, length: u64) -> io::Result<bool> {
     let file = segment.file(vfs)?;
     let suspect = tear::Suspect { file: &*file, position, length, next_offset: segment.next_offset };
-    match tear::find_sound(&suspect)? {
-        Some(sound) => tear::has_unwritten_sector(&suspect, sound),
-        None => Ok(true),
-    }
+    tear::is_torn(&suspect)
 }
 
 /// Visits the batches of a segment that need not be checked: their headers, and the markers among them.

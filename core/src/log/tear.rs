@@ -51,6 +51,14 @@ impl Suspect<'_> {
     }
 }
 
+/// Whether the damage is what a death in mid-write leaves behind.
+pub(super) fn is_torn(suspect: &Suspect<'_>) -> io::Result<bool> {
+    match find_sound(suspect)? {
+        Some(sound) => has_unwritten_sector(suspect, sound),
+        None => Ok(true),
+    }
+}
+
 /// Where the damage ends and sound content is known to be: the end of the damaged batch if its checksum holds all the
 /// same, else the start of a sound batch behind it.
 pub(super) fn find_sound(suspect: &Suspect<'_>) -> io::Result<Option<u64>> {
@@ -117,7 +125,7 @@ fn was_written(suspect: &Suspect<'_>, sound: u64) -> io::Result<bool> {
 }
 
 /// Whether between the damage and `sound` a sector ends in zeros where there must have been something else.
-pub(super) fn has_unwritten_sector(suspect: &Suspect<'_>, sound: u64) -> io::Result<bool> {
+fn has_unwritten_sector(suspect: &Suspect<'_>, sound: u64) -> io::Result<bool> {
     let mut from = suspect.position;
     while from < sound {
         let to = ((from / SECTOR + 1) * SECTOR).min(sound);

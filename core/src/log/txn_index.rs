@@ -23,7 +23,7 @@ use std::{io, path::Path};
 use super::vfs::{self, Vfs};
 
 const VERSION: i16 = 0;
-const ENTRY_LEN: usize = 2 + 8 + 8 + 8 + 8;
+pub(super) const ENTRY_LEN: usize = 2 + 8 + 8 + 8 + 8;
 const _: () = assert!(ENTRY_LEN == 34);
 
 /// A transaction that was aborted.
@@ -180,7 +180,8 @@ pub(super) fn decode(bytes: &[u8], base_offset: i64, next_offset: i64) -> Option
     Some(entries)
 }
 
-fn decode_entry(mut entry: &[u8]) -> Option<AbortedEntry> {
+/// Reads one entry; `None` if it cannot be one.
+pub(super) fn decode_entry(mut entry: &[u8]) -> Option<AbortedEntry> {
     fn take<const N: usize>(entry: &mut &[u8]) -> Option<[u8; N]> {
         let (value, rest) = entry.split_first_chunk::<N>()?;
         *entry = rest;

@@ -21,6 +21,7 @@ use super::{
     decode::Decoder,
     progress::Progress,
     render::{self, Meaning},
+    small,
     target::{Target, partition_of, partitions_in},
 };
 
@@ -113,8 +114,31 @@ impl<'a> Dump<'a> {
     fn file(&mut self, path: &Path, kind: DataFile) -> Result<()> {
         match kind {
             DataFile::Segment(_) | DataFile::MetadataSnapshot => self.batches(path),
-            _ => bail!("{} holds nothing that can be printed", path.display()),
+            DataFile::Known | DataFile::Leftover(_) => bail!("{} holds nothing that can be printed", path.display()),
+            _ => self.small_file(path, kind),
         }
+    }
+
+    /// An index, a snapshot or a checkpoint.
+    fn small_file(&mut self, path: &Path, kind: DataFile) -> Result<()> {
+        let file = path.display().to_string();
+        if !self.args.json {
+            writeln!(self.out, "# {file}")?;
+        }
+        for entry in small::entries(path, kind)? {
+            if self.left == 0 {
+                break;
+            }
+            let (text, mut object) = entry.with_context(|| format!("cannot read {file}"))?;
+            let offset = object.get("offset").and_then(Value::as_i64);
+            if self.args.from.zip(offset).is_some_and(|(from, offset)| offset < from) {
+                continue;
+            }
+            object["file"] = file.as_str().into();
+            self.line(|| text, || object)?;
+            self.left -= 1;
+        }
+        Ok(())
     }
 
     fn batches(&mut self, path: &Path) -> Result<()> {

@@ -9,7 +9,9 @@ mod decode;
 mod dump;
 mod progress;
 mod render;
+mod small;
 mod target;
+mod verify;
 
 /// Flags of `riverrun log`.
 #[derive(clap::Args, Debug)]
@@ -24,6 +26,13 @@ enum Action {
     ///
     /// Exits with 0, with 1 if something in the files was damaged or could not be read.
     Dump(dump::Args),
+    /// Search a data directory, or a partition's folder, for damage, without changing anything
+    ///
+    /// Each finding says how serious it is: "damage" cannot be mended, "torn tail" is cut off by the next start of the
+    /// broker, "rebuildable" is a derived file that is made anew, "leftover" is needed by nobody. While a broker runs on the
+    /// directory, the segments that grow are left out. Exits with 0 if all is sound, with 1 if something was found, with
+    /// 2 if nothing can be said.
+    Verify(verify::Args),
 }
 
 /// What all of them are told to look at.
@@ -44,5 +53,6 @@ struct Selection {
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     match args.action {
         Action::Dump(args) => dump::run(&args),
+        Action::Verify(args) => Ok(verify::run(&args)),
     }
 }

@@ -86,6 +86,11 @@ impl BatchScan {
         self.reader.length
     }
 
+    /// Goes on at `position`.
+    pub(super) fn skip_to(&mut self, position: u64) {
+        self.position = position;
+    }
+
     fn suspect(&self, position: u64) -> Suspect<'_> {
         // The search takes only what begins behind the offset that is missing: the first one may be 0.
         Suspect { file: &*self.reader.file, position, length: self.reader.length, next_offset: self.next_offset }
