@@ -6,6 +6,7 @@
 
 mod bugs;
 mod check;
+mod compaction;
 mod ledger;
 mod story;
 

@@ -73,6 +73,14 @@ impl SegmentIndex {
         self.times.truncate(kept);
     }
 
+    /// Forgets the entries behind the last one of the time index: of two files that were not synced, that one may have lost
+    /// more of its end.
+    pub(super) fn cut_to_times(&mut self) {
+        let last = self.times.last().map(|(_, offset)| *offset);
+        let kept = self.offsets.partition_point(|(offset, _)| last.is_some_and(|last| *offset <= last));
+        self.offsets.truncate(kept);
+    }
+
     /// The larger of the two files' sizes in bytes.
     pub(super) fn size_in_bytes(&self) -> usize {
         self.offset_bytes().max(self.time_bytes())

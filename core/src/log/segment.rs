@@ -240,10 +240,12 @@ impl Segment {
         for ((suffix, bytes), written) in tails.into_iter().zip(self.index_written) {
             let path = self.folder.join(file_name(self.base_offset, suffix));
             let file = vfs.create(&path)?;
-            // A file that is there may be another's, of before a recovery.
-            let from = if written == 0 { 0 } else { written.min(bytes.len()) };
-            if written == 0 {
-                file.truncate(0)?;
+            // What is there behind this may speak of batches that were lost, and must not come back after a power cut: then
+            // nothing would tell it from what is written now.
+            let from = written.min(bytes.len());
+            if file.len()? > from as u64 {
+                file.truncate(from as u64)?;
+                file.sync_data()?;
             }
             file.write_at(from as u64, bytes.get(from..).unwrap_or_default())?;
         }
@@ -318,6 +320,7 @@ impl Segment {
         self.size = size;
         if let (Ok(true), Some(index)) = (&loaded, &mut self.index) {
             index.cut(position);
+            index.cut_to_times();
             let (timestamp, offset) = index.last_time().unwrap_or((-1, 0));
             self.max_timestamp = (timestamp, self.base_offset + i64::from(offset));
         }

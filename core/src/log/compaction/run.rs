@@ -162,6 +162,8 @@ pub(super) struct Work {
     /// All that end in these segments.
     pub(super) aborted: Vec<AbortedTransaction>,
     pub(super) producers: HashMap<i64, LastOfProducer>,
+    /// Base offsets of the segments that are not known to be synced.
+    pub(super) unsynced: Vec<i64>,
     pub(super) now_ms: i64,
 }
 
@@ -217,6 +219,7 @@ impl Compaction {
     pub fn next_replacement(&mut self, pace: Pace<'_>) -> Result<Option<Replacement>, CompactionError> {
         if self.groups.is_none() {
             self.read_keys(pace)?;
+            self.sync_reasons()?;
             let end = self.end_offset();
             let segments: Vec<_> = self.work.segments.iter().filter(|each| each.base_offset < end).copied().collect();
             let groups = super::decide::groups(&segments, &self.work.config);
@@ -229,6 +232,21 @@ impl Compaction {
             }
         }
         Ok(None)
+    }
+
+    /// A record goes because of a later one, of a marker, or of a later batch of its producer. Were those not durable, a power
+    /// cut could take both.
+    fn sync_reasons(&mut self) -> Result<(), CompactionError> {
+        for base in std::mem::take(&mut self.work.unsynced) {
+            let path = self.work.folder.join(file_name(base, "log"));
+            match self.work.vfs.open(&path) {
+                Ok(file) => file.sync_data().map_err(CompactionError::io("sync", &path))?,
+                // Retention was quicker.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(CompactionError::Stopped),
+                Err(error) => return Err(CompactionError::io("open", &path)(error)),
+            }
+        }
+        self.work.vfs.sync_dir(&self.work.folder).map_err(CompactionError::io("sync", &self.work.folder))
     }
 
     /// The first pass.

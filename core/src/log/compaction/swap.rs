@@ -129,11 +129,17 @@ impl Log {
             first_dirty_offset: cleanable.first_dirty_offset,
             first_uncleanable_offset: end,
             producers: self.producers.last_of_each(),
+            unsynced: self.unsynced_segments(),
             segments,
             aborted,
             now_ms,
         };
         Ok(Compaction::new(work, limits))
+    }
+
+    fn unsynced_segments(&self) -> Vec<i64> {
+        let is_unsynced = |segment: &&Segment| segment.dirty || segment.next_offset > self.recovery_point;
+        self.segments.values().filter(is_unsynced).map(|segment| segment.base_offset).collect()
     }
 
     /// Before step 2: sees that the segments are still there, and keeps them until [`Self::swap_in`] or
