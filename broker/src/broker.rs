@@ -76,6 +76,7 @@ impl Broker {
         node.stopping.cancel();
         node.groups.close();
         node.transactions.close();
+        node.shares.close();
         if !node.tasks.close() {
             return Ok(());
         }

@@ -34,6 +34,7 @@ mod metadata;
 mod node;
 mod reply;
 mod security;
+mod share;
 mod start;
 mod storage;
 mod topics;

@@ -18,6 +18,7 @@ use crate::{
     listener::OpenConnections,
     metadata::{ChangeError, MetadataStore},
     security::{Authorizer, ListenerSecurity},
+    share::Shares,
     storage::{CleanerSettings, Committed, Storage},
     transactions::Transactions,
 };
@@ -39,6 +40,7 @@ pub(crate) struct Node {
     /// What is set for each group.
     pub(crate) group_configs: Arc<GroupConfigs>,
     pub(crate) transactions: Transactions,
+    pub(crate) shares: Shares,
     pub(crate) connections: OpenConnections,
     pub(crate) fetch_sessions: FetchSessions,
     /// What clients are told of each listener.

@@ -29,6 +29,7 @@ use crate::{
     metadata::MetadataStore,
     node::Node,
     security::{Authorizer, ListenerSecurity},
+    share::{SHARE_STATE_TOPIC, Shares},
     storage::{Place, Storage, StorageOpenError},
     transactions::{TRANSACTIONS_TOPIC, Transactions},
 };
@@ -63,6 +64,7 @@ pub(crate) async fn start(builder: BrokerBuilder) -> Result<Broker, StartError> 
     }
     node.tasks.spawn(Arc::clone(&node.groups).run_timers(node.stopping.clone()));
     node.tasks.spawn(Transactions::run_timers(Arc::clone(&node)));
+    node.tasks.spawn(Shares::run_timers(Arc::clone(&node)));
     load_coordinators(&node);
     Ok(Broker(Arc::new(Inner { node, addresses })))
 }
@@ -218,6 +220,7 @@ fn open(
         groups: Arc::new(Groups::new(&config, clock, Arc::clone(&metadata))),
         group_configs: Arc::default(),
         transactions: Transactions::new(&config),
+        shares: Shares::new(&config),
         settings,
         start_config: config,
         in_memory,
@@ -285,9 +288,11 @@ fn load_coordinators(node: &Arc<Node>) {
     let partitions = |topic| image.topic(topic).map(|topic| node.storage.partitions(topic.id));
     let groups = partitions(OFFSETS_TOPIC).map(|partitions| node.groups.open(partitions)).unwrap_or_default();
     let transactions = partitions(TRANSACTIONS_TOPIC).map(|partitions| node.transactions.open(partitions));
+    let shares = partitions(SHARE_STATE_TOPIC).map(|partitions| node.shares.open(partitions)).unwrap_or_default();
     let loading = Arc::clone(node);
     node.tasks.spawn_blocking(move || {
         loading.groups.load(&groups);
         loading.transactions.load(&loading, &transactions.unwrap_or_default());
+        loading.shares.load(&shares);
     });
 }

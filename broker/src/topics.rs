@@ -20,6 +20,7 @@ use crate::{
     groups::OFFSETS_TOPIC,
     metadata::ChangeError,
     node::Node,
+    share::SHARE_STATE_TOPIC,
     storage::{Committed, StorageOpenError, TopicLogs},
     transactions::TRANSACTIONS_TOPIC,
 };
@@ -186,6 +187,10 @@ impl Node {
                 self.storage.remove_topics(&ids);
                 let names: HashSet<_> = decided.iter().flatten().map(|topic| Arc::clone(&topic.name)).collect();
                 self.groups.forget_partitions(|partition| names.contains(&partition.topic));
+                if self.shares.is_open() {
+                    self.groups.forget_shared_topics(&ids);
+                    self.shares.forget_topics(&ids);
+                }
                 (decided.into_iter().map(|one| one.map_err(ChangeError::Refused)).collect(), committed)
             }
             Err(error) => {
@@ -292,6 +297,35 @@ impl Node {
         }
     }
 
+    /// Makes the topic that holds the states of share partitions, unless it is there.
+    pub(crate) fn create_share_state_topic(&self) -> Result<(), ChangeError<TopicError<CreateTopicError>>> {
+        let config = &self.start_config;
+        let request = CreateTopic {
+            name: SHARE_STATE_TOPIC.to_owned(),
+            topic_id: self.random_uuid(),
+            partition_count: Some(config.share_coordinator_state_topic_num_partitions),
+            replication_factor: Some(1),
+            configs: BTreeMap::from([
+                ("cleanup.policy".to_owned(), "delete".to_owned()),
+                ("compression.type".to_owned(), "uncompressed".to_owned()),
+                ("retention.ms".to_owned(), "-1".to_owned()),
+                ("segment.bytes".to_owned(), config.share_coordinator_state_topic_segment_bytes.to_string()),
+            ]),
+            ..CreateTopic::default()
+        };
+        match self.create_topic(&request) {
+            Ok(_) => {
+                let shards = self.shares.open(self.storage.partitions(request.topic_id));
+                // Nothing is in them yet, so this does not block.
+                self.shares.load(&shards);
+                Ok(())
+            }
+            // Somebody else was quicker, and opens the shards.
+            Err(ChangeError::Refused(TopicError::Refused(CreateTopicError::AlreadyExists { .. }))) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Alters settings step by step.
     pub(crate) fn alter_configs(
         &self,
@@ -353,7 +387,7 @@ impl Node {
 
 /// Whether a topic is the broker's own: clients may read it, and nothing else.
 pub(crate) fn is_internal(topic: &str) -> bool {
-    topic == OFFSETS_TOPIC || topic == TRANSACTIONS_TOPIC
+    topic == OFFSETS_TOPIC || topic == TRANSACTIONS_TOPIC || topic == SHARE_STATE_TOPIC
 }
 
 /// How a request names a topic.

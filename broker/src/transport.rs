@@ -60,6 +60,12 @@ impl fmt::Debug for InProcessConnection {
     }
 }
 
+impl Drop for InProcessConnection {
+    fn drop(&mut self) {
+        self.broker.node.shares.connection_closed(self.id);
+    }
+}
+
 impl Connection for InProcessConnection {
     fn versions(&self, key: ApiKey) -> Option<RangeInclusive<i16>> {
         api::is_served(key).then(|| supported_versions(key))

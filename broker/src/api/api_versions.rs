@@ -24,9 +24,10 @@ pub(crate) const METADATA_VERSION: SupportedFeature =
     SupportedFeature { name: riverrun_core::metadata::METADATA_VERSION, min: 7, max: 30 };
 
 /// The features of the cluster with the levels that are served; the greatest is in force unless another was set.
-pub(crate) const FEATURES: [SupportedFeature; 3] = [
+pub(crate) const FEATURES: [SupportedFeature; 4] = [
     METADATA_VERSION,
     SupportedFeature { name: "group.version", min: 0, max: 1 },
+    SupportedFeature { name: "share.version", min: 0, max: 1 },
     SupportedFeature { name: "transaction.version", min: 0, max: 2 },
 ];
 

@@ -11,7 +11,7 @@ use riverrun_core::{
     },
 };
 
-use super::group_error;
+use super::{group_error, share_group_offsets};
 use crate::{Reply, node::Node};
 
 pub(super) fn handle(node: &Arc<Node>, request: DeleteGroupsRequest) -> Reply {
@@ -19,11 +19,15 @@ pub(super) fn handle(node: &Arc<Node>, request: DeleteGroupsRequest) -> Reply {
     Reply::later(async move { DeleteGroupsResponse { results: join_all(deletions).await, ..Default::default() } })
 }
 
-fn delete(node: &Node, group_id: String) -> impl Future<Output = DeletableGroupResult> + Send + use<> {
+fn delete(node: &Arc<Node>, group_id: String) -> impl Future<Output = DeletableGroupResult> + Send + use<> {
     let id = GroupId::from(group_id.as_str());
     let deleted = node.group_shard(&group_id);
     let deleted = deleted.map(|shard| node.groups.command(&shard, move |machine, _| machine.delete(&id)));
+    let node = Arc::clone(node);
     async move {
+        if let Some(code) = share_group_offsets::delete_group(&node, &group_id).await {
+            return DeletableGroupResult { group_id, error_code: code.code() };
+        }
         let outcome = match deleted {
             Ok(deleted) => deleted.await,
             Err(error) => Err(error),

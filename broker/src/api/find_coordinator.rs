@@ -1,5 +1,6 @@
 //! FindCoordinator (API key 10): who coordinates a group or a transactional id. A single node is its own coordinator
-//! of everything. v1: key types; v4: several keys (KIP-699); v6: share groups (KIP-932), which are not served.
+//! of everything. v1: key types; v4: several keys (KIP-699); v6: share partitions (KIP-932), as
+//! `group:topic id:partition`.
 
 use std::sync::Arc;
 
@@ -13,11 +14,13 @@ use crate::{Reply, RequestContext, groups::CoordinatorError, node::Node, transac
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
 
 pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: FindCoordinatorRequest) -> Reply {
     let is_open = match request.key_type {
         GROUP => node.groups.is_open(),
         TRANSACTION => node.transactions.is_open(),
+        SHARE => node.shares.is_open(),
         _ => true,
     };
     if is_open {
@@ -38,6 +41,7 @@ pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: FindCo
 fn create_topic(node: &Arc<Node>, key_type: i8) {
     let created = match key_type {
         TRANSACTION => node.create_transactions_topic(),
+        SHARE => node.create_share_state_topic(),
         _ => node.create_offsets_topic(),
     };
     if let Err(error) = created {
@@ -56,6 +60,14 @@ fn answer(node: &Node, context: &RequestContext, request: FindCoordinatorRequest
     FindCoordinatorResponse { error_code, error_message, node_id, host, port, ..Default::default() }
 }
 
+/// Whether a key names a share partition; the group's name may have colons.
+fn is_share_key(key: &str) -> bool {
+    let mut parts = key.rsplitn(3, ':');
+    let partition = parts.next().is_some_and(|text| text.parse::<i32>().is_ok());
+    let topic = parts.next().is_some_and(|text| text.parse::<riverrun_core::Uuid>().is_ok());
+    partition && topic && parts.next().is_some_and(|group| !group.is_empty())
+}
+
 fn find(node: &Node, context: &RequestContext, key_type: i8, key: String) -> Coordinator {
     let found = match key_type {
         GROUP if node.groups.is_open() => Ok(()),
@@ -68,6 +80,11 @@ fn find(node: &Node, context: &RequestContext, key_type: i8, key: String) -> Coo
             let error = transactions::CoordinatorError::NotAvailable;
             Err((transactional::code(&error), error.to_string()))
         }
+        SHARE if !is_share_key(&key) => {
+            Err((ErrorCode::InvalidRequest, "a key is group:topic id:partition".to_owned()))
+        }
+        SHARE if node.shares.is_open() => Ok(()),
+        SHARE => Err((ErrorCode::CoordinatorNotAvailable, "the share coordinator is not available".to_owned())),
         other => Err((ErrorCode::InvalidRequest, format!("there are no coordinators for keys of type {other}"))),
     };
     match found {

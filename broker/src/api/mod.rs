@@ -44,6 +44,12 @@ mod offset_for_leader_epoch;
 mod partition_reassignments;
 mod produce;
 mod sasl;
+mod share_acknowledge;
+mod share_fetch;
+mod share_group_describe;
+mod share_group_heartbeat;
+mod share_group_offsets;
+mod share_group_state;
 mod sync_group;
 #[cfg(test)]
 mod transaction_tests;
@@ -135,6 +141,18 @@ pub(crate) const SERVED: &[ApiKey] = &[
     ApiKey::ListConfigResources,
     ApiKey::UpdateFeatures,
     ApiKey::DescribeTopicPartitions,
+    ApiKey::ShareGroupHeartbeat,
+    ApiKey::ShareGroupDescribe,
+    ApiKey::ShareFetch,
+    ApiKey::ShareAcknowledge,
+    ApiKey::InitializeShareGroupState,
+    ApiKey::ReadShareGroupState,
+    ApiKey::WriteShareGroupState,
+    ApiKey::DeleteShareGroupState,
+    ApiKey::ReadShareGroupStateSummary,
+    ApiKey::DescribeShareGroupOffsets,
+    ApiKey::AlterShareGroupOffsets,
+    ApiKey::DeleteShareGroupOffsets,
 ];
 
 /// Whether an API is served.
@@ -224,6 +242,18 @@ fn dispatch(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Re
             Reply::now(user_scram_credentials::describe(node, request))
         }
         RequestBody::AlterUserScramCredentials(request) => user_scram_credentials::alter(node, request),
+        RequestBody::ShareGroupHeartbeat(request) => share_group_heartbeat::handle(node, context, request),
+        RequestBody::ShareGroupDescribe(request) => Reply::now(share_group_describe::handle(node, request)),
+        RequestBody::ShareFetch(request) => share_fetch::handle(node, context, request),
+        RequestBody::ShareAcknowledge(request) => share_acknowledge::handle(node, context, request),
+        RequestBody::InitializeShareGroupState(request) => share_group_state::initialize(node, request),
+        RequestBody::ReadShareGroupState(request) => Reply::now(share_group_state::read(node, &request)),
+        RequestBody::WriteShareGroupState(request) => share_group_state::write(node, request),
+        RequestBody::DeleteShareGroupState(request) => share_group_state::delete(node, request),
+        RequestBody::ReadShareGroupStateSummary(request) => Reply::now(share_group_state::summary(node, &request)),
+        RequestBody::DescribeShareGroupOffsets(request) => Reply::now(share_group_offsets::describe(node, request)),
+        RequestBody::AlterShareGroupOffsets(request) => share_group_offsets::alter(node, request),
+        RequestBody::DeleteShareGroupOffsets(request) => share_group_offsets::delete(node, request),
         // Not advertised; both transports refuse it before it comes here.
         other => {
             tracing::warn!(api_key = other.api_key().name(), "request for an API that is not served");

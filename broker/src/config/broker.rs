@@ -154,6 +154,40 @@ settings! {
         "Members a group may have.";
     group_min_session_timeout_ms: i32 = 6_000, "group.min.session.timeout.ms", at_least(1), Medium, ReadOnly,
         "The shortest session timeout in milliseconds a group member may ask for.";
+    group_share_delivery_count_limit: i32 = 5, "group.share.delivery.count.limit", at_least(2), Medium, ReadOnly,
+        "How often a record is delivered to a share group before it is given up.";
+    group_share_heartbeat_interval_ms: i32 = 5_000, "group.share.heartbeat.interval.ms", at_least(1), Medium, ReadOnly,
+        "Milliseconds between two heartbeats of a share group's member.";
+    group_share_max_delivery_count_limit: i32 = 10, "group.share.max.delivery.count.limit", at_least(2), Medium, ReadOnly,
+        "The greatest delivery count limit a share group may have.";
+    group_share_max_heartbeat_interval_ms: i32 = 15_000, "group.share.max.heartbeat.interval.ms", at_least(1), Medium, ReadOnly,
+        "The longest heartbeat interval a share group may have.";
+    group_share_max_partition_max_record_locks: i32 = 4_000, "group.share.max.partition.max.record.locks", at_least(100), Medium, ReadOnly,
+        "The most record locks on one partition a share group may have.";
+    group_share_max_record_lock_duration_ms: i32 = 60_000, "group.share.max.record.lock.duration.ms", at_least(1_000), Medium, ReadOnly,
+        "The longest record lock a share group may have.";
+    group_share_max_session_timeout_ms: i32 = 60_000, "group.share.max.session.timeout.ms", at_least(1), Medium, ReadOnly,
+        "The longest session timeout a share group may have.";
+    group_share_max_share_sessions: i32 = 2_000, "group.share.max.share.sessions", at_least(1), Medium, ReadOnly,
+        "Share sessions of the broker; one more is refused.";
+    group_share_max_size: i32 = 200, "group.share.max.size", at_least(1), Medium, ReadOnly,
+        "Members of one share group; one more is refused.";
+    group_share_min_delivery_count_limit: i32 = 2, "group.share.min.delivery.count.limit", at_least(2), Medium, ReadOnly,
+        "The least delivery count limit a share group may have.";
+    group_share_min_heartbeat_interval_ms: i32 = 5_000, "group.share.min.heartbeat.interval.ms", at_least(1), Medium, ReadOnly,
+        "The shortest heartbeat interval a share group may have.";
+    group_share_min_partition_max_record_locks: i32 = 100, "group.share.min.partition.max.record.locks", at_least(100), Medium, ReadOnly,
+        "The fewest record locks on one partition a share group may have.";
+    group_share_min_record_lock_duration_ms: i32 = 15_000, "group.share.min.record.lock.duration.ms", at_least(1_000), Medium, ReadOnly,
+        "The shortest record lock a share group may have.";
+    group_share_min_session_timeout_ms: i32 = 45_000, "group.share.min.session.timeout.ms", at_least(1), Medium, ReadOnly,
+        "The shortest session timeout a share group may have.";
+    group_share_partition_max_record_locks: i32 = 2_000, "group.share.partition.max.record.locks", at_least(100), Medium, ReadOnly,
+        "Records of one partition that a share group has in flight at most.";
+    group_share_record_lock_duration_ms: i32 = 30_000, "group.share.record.lock.duration.ms", at_least(1_000), Medium, ReadOnly,
+        "Milliseconds a member of a share group holds a record.";
+    group_share_session_timeout_ms: i32 = 45_000, "group.share.session.timeout.ms", at_least(1), Medium, ReadOnly,
+        "Milliseconds of silence after which a share group's member is taken for dead.";
     inter_broker_listener_name: Option<String> = None, "inter.broker.listener.name", any, Medium, ReadOnly,
         "The listener for other brokers; must name one of the listeners.";
     listener_security_protocol_map: Vec<String> = default_protocol_map(), "listener.security.protocol.map", any, Low, ReadOnly,
@@ -282,6 +316,12 @@ settings! {
         "The claim that names the principal of a token.";
     sasl_server_max_receive_size: i32 = 524_288, "sasl.server.max.receive.size", at_least(1), Medium, ReadOnly,
         "Bytes of one request before a SASL connection is authenticated.";
+    share_coordinator_snapshot_update_records_per_snapshot: i32 = 500, "share.coordinator.snapshot.update.records.per.snapshot", at_least(0), Medium, ReadOnly,
+        "Updates of a share partition's state after which it is written whole.";
+    share_coordinator_state_topic_num_partitions: i32 = 50, "share.coordinator.state.topic.num.partitions", at_least(1), High, ReadOnly,
+        "Partitions of __share_group_state; counts when the topic is created, on first use.";
+    share_coordinator_state_topic_segment_bytes: i32 = 104_857_600, "share.coordinator.state.topic.segment.bytes", at_least(1_048_576), High, ReadOnly,
+        "Bytes of a segment of __share_group_state; counts when the topic is created.";
     socket_listen_backlog_size: i32 = 50, "socket.listen.backlog.size", at_least(1), Medium, ReadOnly,
         "Connections the system queues before they are accepted.";
     socket_request_max_bytes: i32 = 104_857_600, "socket.request.max.bytes", at_least(1), Medium, ReadOnly,

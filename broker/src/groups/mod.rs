@@ -10,8 +10,12 @@ use std::sync::{
 };
 
 use riverrun_core::{
-    TopicPartition,
-    group::{Assignor, Decision, GroupConfig, GroupError, GroupShard, Now, Response, Ticket, partition_for_group},
+    TopicPartition, Uuid,
+    group::{
+        Assignor, Decision, GroupConfig, GroupError, GroupRecord, GroupShard, Now, Response, Ticket,
+        partition_for_group,
+    },
+    share::group::{ShareGroupError, ShareGroupRecord},
     transaction::ProducerIdAndEpoch,
 };
 use tokio::sync::Notify;
@@ -141,6 +145,35 @@ impl Groups {
         }
     }
 
+    /// Has share groups forget topics that are gone.
+    pub(crate) fn forget_shared_topics(&self, topics: &[Uuid]) {
+        for shard in self.shards().iter() {
+            drop(shard.command(self.clock.now(), |machine, _| {
+                let groups = machine.share().groups_with(topics);
+                let share = machine.share();
+                let records = groups.iter().flat_map(|group| share.forget_topics(group, topics));
+                let records = records.map(GroupRecord::Share).collect();
+                Decision { records, replies: Vec::new(), response: Ok(()) }
+            }));
+        }
+    }
+
+    /// Runs a command on the share groups of a shard.
+    pub(crate) fn share_command<T: Send + 'static>(
+        &self,
+        shard: &Arc<Shard>,
+        run: impl FnOnce(&mut GroupShard, Now) -> Result<(Vec<ShareGroupRecord>, T), ShareGroupError>,
+    ) -> Pending<Result<T, ShareGroupError>> {
+        self.command(shard, |machine, now| {
+            let (records, response) = match run(machine, now) {
+                Ok((records, response)) => (records, Ok(response)),
+                Err(error) => (Vec::new(), Err(error)),
+            };
+            let records = records.into_iter().map(GroupRecord::Share).collect();
+            Decision { records, replies: Vec::new(), response: Ok(response) }
+        })
+    }
+
     fn set_timer(&self, shard: &Shard) {
         if shard.next_timeout().is_some_and(|next| next < self.timer_set_for.load(Ordering::Acquire)) {
             self.timer_changed.notify_one();
@@ -192,6 +225,9 @@ fn group_config(config: &BrokerConfig) -> GroupConfig {
     group.initial_rebalance_delay_ms = i64::from(config.group_initial_rebalance_delay_ms);
     group.offsets_retention_ms = i64::from(config.offsets_retention_minutes) * 60_000;
     group.offsets_retention_check_interval_ms = config.offsets_retention_check_interval_ms;
+    group.share.session_timeout_ms = config.group_share_session_timeout_ms;
+    group.share.heartbeat_interval_ms = config.group_share_heartbeat_interval_ms;
+    group.share.members_max = usize::try_from(config.group_share_max_size).unwrap_or(usize::MAX);
     group.offset_metadata_bytes_max = usize::try_from(config.offset_metadata_max_bytes).unwrap_or(usize::MAX);
     let consumer = &mut group.consumer;
     consumer.session_timeout_ms = config.group_consumer_session_timeout_ms;

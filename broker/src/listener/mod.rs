@@ -218,7 +218,8 @@ fn serve(node: &Arc<Node>, stream: TcpStream, peer: SocketAddr, listener: usize)
     tasks.spawn(async move {
         if let Some((stream, principal)) = greet(&node, stream, origin).await {
             let Some(security) = node.listeners.get(listener).cloned() else { return };
-            connection::serve(node, stream, origin, Session::new(security, principal)).await;
+            connection::serve(Arc::clone(&node), stream, origin, Session::new(security, principal)).await;
+            node.shares.connection_closed(connection_id);
         }
         drop(counted);
     });

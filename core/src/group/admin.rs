@@ -7,10 +7,11 @@ use super::{
     Decision, DescribedGroup, DescribedMember, GroupError, GroupId, GroupRecord, GroupShard, GroupState, ListFilter,
     ListedGroup, classic::Group, consumer::ConsumerGroup, member::Member, offsets::tombstone, subscription,
 };
-use crate::TopicPartition;
+use crate::{TopicPartition, share::group::ShareGroupState};
 
 const CLASSIC: &str = "classic";
 const CONSUMER: &str = "consumer";
+const SHARE: &str = "share";
 
 impl GroupShard {
     /// The groups that pass `filter`, by name.
@@ -30,9 +31,19 @@ impl GroupShard {
             state: group.state(),
             group_type: CONSUMER,
         };
+        let share = self.share.list().map(|(group_id, state)| ListedGroup {
+            group_id: group_id.clone(),
+            protocol_type: SHARE.to_owned(),
+            state: match state {
+                ShareGroupState::Empty => GroupState::Empty,
+                ShareGroupState::Stable => GroupState::Stable,
+            },
+            group_type: SHARE,
+        });
         let classic = self.groups.values().filter(|_| is_type(CLASSIC)).filter(wanted).map(listed);
         let consumers = self.consumers.values().filter(|_| is_type(CONSUMER)).map(consumer);
-        let mut groups: Vec<_> = classic.chain(consumers.filter(|group| is_state(group.state))).collect();
+        let others = consumers.chain(share.filter(|_| is_type(SHARE)));
+        let mut groups: Vec<_> = classic.chain(others.filter(|group| is_state(group.state))).collect();
         groups.sort_by(|a, b| a.group_id.cmp(&b.group_id));
         groups
     }

@@ -4,6 +4,7 @@
 //! |---|---|---|---|---|
 //! | 0, 1 | group, topic, partition | a position | 0-4 | 4; 1 if the commit had a retention of its own |
 //! | 2 | group | a generation | 0-4 | 3 |
+//! | 10-15 | group, and member | a share group's: see [`crate::share::group`] | 0 | 0 |
 //!
 //! The versions written are those of Apache Kafka 4.3. The types of consumer groups are in
 //! [`consumer::codec`](super::consumer); [`decode_record`] skips those of protocols that are not served.
@@ -22,6 +23,7 @@ use crate::{
         record_type,
         records::{self, GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue},
     },
+    share,
 };
 
 const LEGACY_OFFSET: i16 = 0;
@@ -74,6 +76,10 @@ pub fn encode_record(record: &GroupRecord) -> Result<EncodedRecord, EncodeError>
             };
             Ok(EncodedRecord { key: encode_key(&key)?, value: value.as_ref().map(encode_offset).transpose()? })
         }
+        GroupRecord::Share(record) => {
+            let (key, value) = share::group::encode(record)?;
+            Ok(EncodedRecord { key, value })
+        }
         GroupRecord::Group { group_id, value } => {
             let key = GroupMetadataKey { group: group_id.to_string() };
             Ok(EncodedRecord { key: encode_key(&key)?, value: value.as_ref().map(encode_group).transpose()? })
@@ -109,7 +115,10 @@ pub fn decode_record(key: &Bytes, value: Option<&Bytes>) -> Result<Option<GroupR
             }
         }
         other if consumer::codec::is_consumer_record(other) => consumer::codec::decode(other, key, value)?,
-        _ => return Ok(None),
+        other => {
+            let share = share::group::decode(other, key, value).map_err(DecodeRecordError::Key)?;
+            return Ok(share.map(GroupRecord::Share));
+        }
     };
     Ok(Some(record))
 }

@@ -3,6 +3,7 @@
 //! Not here: parsing and documentation for users; the broker's configuration table fills this struct.
 
 use super::{Assignor, MigrationPolicy};
+use crate::share::group::ShareGroupConfig;
 
 /// Limits and periods of a [`GroupShard`](super::GroupShard). The defaults are Kafka's where Kafka bounds the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct GroupConfig {
     pub offset_metadata_bytes_max: usize,
     /// What holds for groups of the consumer protocol (KIP-848).
     pub consumer: ConsumerConfig,
+    /// `group.share.*`: those of share groups.
+    pub share: ShareGroupConfig,
 }
 
 /// The settings `group.consumer.*`.
@@ -82,6 +85,7 @@ impl Default for GroupConfig {
             offsets_retention_check_interval_ms: 600_000,
             offset_metadata_bytes_max: 4_096,
             consumer: ConsumerConfig::default(),
+            share: ShareGroupConfig::default(),
         }
     }
 }

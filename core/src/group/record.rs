@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::{ConsumerRecord, GenerationId, GroupId, InstanceId, MemberId};
-use crate::{TopicPartition, Uuid};
+use crate::{TopicPartition, Uuid, share::group::ShareGroupRecord};
 
 /// One change of durable state. `None` as a value is a tombstone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum GroupRecord {
         /// The position.
         value: Option<CommittedOffset>,
     },
+    /// A change of a share group.
+    Share(ShareGroupRecord),
     /// A generation of a group.
     Group {
         /// The group.

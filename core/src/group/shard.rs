@@ -13,6 +13,7 @@ use super::{
     timer::{Timer, Timers},
     transactions::PendingOffsets,
 };
+use crate::share::group::ShareGroups;
 
 /// The groups of one partition of `__consumer_offsets`.
 #[derive(Debug)]
@@ -25,11 +26,13 @@ pub struct GroupShard {
     pub(super) topics: Topics,
     pub(super) timers: Timers,
     pub(super) pending: PendingOffsets,
+    pub(super) share: ShareGroups,
 }
 
 impl GroupShard {
     /// A shard without groups. Replay the partition's records, then call [`start`](Self::start).
     pub fn new(config: GroupConfig) -> Self {
+        let share = ShareGroups::new(config.share);
         Self {
             config,
             groups: BTreeMap::new(),
@@ -37,6 +40,7 @@ impl GroupShard {
             topics: Topics::default(),
             timers: Timers::default(),
             pending: PendingOffsets::default(),
+            share,
         }
     }
 
@@ -49,6 +53,7 @@ impl GroupShard {
     /// become too large.
     pub fn start(&mut self, now: Now) -> Decision {
         let mut out = Decision::empty();
+        self.share.start(now);
         let Self { config, groups, timers, .. } = self;
         let mut cx = Context { config, timers, now, out: &mut out };
         cx.set(Timer::OffsetExpiry, config.offsets_retention_check_interval_ms);
@@ -73,6 +78,7 @@ impl GroupShard {
         self.groups.clear();
         self.consumers.clear();
         self.timers.clear();
+        self.share.clear();
         self.pending = PendingOffsets::default();
         out.replies
     }
@@ -103,6 +109,7 @@ impl GroupShard {
                     }
                 }
             }
+            GroupRecord::Share(record) => self.share.replay(record),
             GroupRecord::Group { group_id, value: Some(value) } => self.group_or_new(group_id).replay(value),
             GroupRecord::Group { group_id, value: None } => {
                 let Some(group) = self.groups.remove(group_id) else { return };
@@ -194,6 +201,9 @@ impl GroupShard {
             if request.member_id.is_some() {
                 return Err(GroupError::UnknownMember);
             }
+            if self.share.contains(&request.group_id) {
+                return Err(GroupError::InconsistentProtocol);
+            }
             if self.groups.len() + self.consumers.len() >= self.config.groups_max {
                 return Err(GroupError::TooManyGroups { limit: self.config.groups_max });
             }
@@ -260,7 +270,7 @@ impl GroupShard {
 
     /// When [`on_timeout`](Self::on_timeout) is to be called, in monotonic milliseconds, unless a command changes it.
     pub fn next_timeout(&self) -> Option<i64> {
-        self.timers.next()
+        self.timers.next().into_iter().chain(self.share.next_timeout()).min()
     }
 
     /// Lets happen what is due.
@@ -294,9 +304,19 @@ impl GroupShard {
                 | Timer::ConsumerJoin(..)
                 | Timer::ConsumerSync(..)),
             ) => self.on_consumer_timeout(&timer, now, &mut out),
-            None => {}
+            None => out.records.extend(self.share.on_timeout(now).into_iter().map(GroupRecord::Share)),
         }
         out
+    }
+
+    /// The share groups of the partition; what their commands give is appended as [`GroupRecord::Share`].
+    pub fn share(&mut self) -> &mut ShareGroups {
+        &mut self.share
+    }
+
+    /// Whether there is a group of that name that is no share group.
+    pub fn has_other_than_share(&self, group: &str) -> bool {
+        self.groups.contains_key(group) || self.consumers.contains_key(group)
     }
 
     /// The group and, apart from it, all else a command on it needs.

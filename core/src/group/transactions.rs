@@ -137,7 +137,10 @@ impl GroupShard {
                 self.group_or_new(group_id);
                 self.pending.add(producer, group_id, topic_partition, value.clone());
             }
-            GroupRecord::Offset { value: None, .. } | GroupRecord::Group { .. } | GroupRecord::Consumer { .. } => {
+            GroupRecord::Offset { value: None, .. }
+            | GroupRecord::Group { .. }
+            | GroupRecord::Consumer { .. }
+            | GroupRecord::Share(_) => {
                 self.replay(record);
             }
         }

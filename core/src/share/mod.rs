@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`partition`] | which records of one partition a group's members hold, and what becomes of them |
 //! | [`session`] | which partitions a member fetches, and whether its requests come in order |
+//! | [`group`] | who the members are and which partitions each is to fetch, in `__consumer_offsets` |
 //! | [`state`] | what of that is durable: the share coordinator of one partition of `__share_group_state` |
 //!
 //! All are state machines without I/O; time comes in as an argument.
@@ -13,6 +14,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+pub mod group;
 pub mod partition;
 pub mod session;
 pub mod state;

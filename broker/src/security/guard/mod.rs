@@ -19,6 +19,7 @@ mod cluster;
 mod data;
 mod groups;
 mod placement;
+mod share;
 #[cfg(test)]
 mod tests;
 mod transactions;
@@ -79,6 +80,7 @@ pub(crate) fn wants_operations(body: &RequestBody) -> bool {
         }
         RequestBody::DescribeGroups(request) => request.include_authorized_operations,
         RequestBody::ConsumerGroupDescribe(request) => request.include_authorized_operations,
+        RequestBody::ShareGroupDescribe(request) => request.include_authorized_operations,
         RequestBody::DescribeCluster(request) => request.include_cluster_authorized_operations,
         RequestBody::DescribeTopicPartitions(_) => true,
         _ => false,
@@ -145,6 +147,18 @@ pub(crate) fn decide(permissions: Permissions, version: i16, auto_create: bool, 
         RequestBody::AlterClientQuotas(request) => admin::alter_quotas(&may, request),
         RequestBody::DescribeUserScramCredentials(request) => admin::describe_scram(&may, request),
         RequestBody::AlterUserScramCredentials(request) => admin::alter_scram(&may, request),
+        RequestBody::ShareGroupHeartbeat(request) => share::heartbeat(&may, request),
+        RequestBody::ShareGroupDescribe(request) => share::describe(may, request),
+        RequestBody::ShareFetch(request) => share::fetch(may, request),
+        RequestBody::ShareAcknowledge(request) => share::acknowledge(&may, request),
+        RequestBody::InitializeShareGroupState(_)
+        | RequestBody::ReadShareGroupState(_)
+        | RequestBody::WriteShareGroupState(_)
+        | RequestBody::DeleteShareGroupState(_)
+        | RequestBody::ReadShareGroupStateSummary(_) => share::state(&may, body),
+        RequestBody::DescribeShareGroupOffsets(request) => share::describe_offsets(may, request),
+        RequestBody::AlterShareGroupOffsets(request) => share::alter_offsets(&may, request),
+        RequestBody::DeleteShareGroupOffsets(request) => share::delete_offsets(&may, request),
         other if !may.is_checked() => Decision::Pass(other),
         other => {
             tracing::warn!(api_key = other.api_key().name(), "refused: no access rule speaks of this API");

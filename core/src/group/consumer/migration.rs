@@ -97,6 +97,9 @@ impl GroupShard {
     ) -> Result<ConsumerGroup, GroupError> {
         let mut group = ConsumerGroup::new(group_id.clone());
         let Some(classic) = self.groups.get(group_id) else {
+            if self.share.contains(group_id) {
+                return Err(GroupError::WrongType { group: group_id.clone(), expected: "consumer" });
+            }
             let limit = self.config.groups_max;
             let count = self.groups.len() + self.consumers.len();
             return if count < limit { Ok(group) } else { Err(GroupError::TooManyGroups { limit }) };

@@ -208,7 +208,7 @@ impl Model {
         let before = partition.start_offset();
         if let Some(write) = partition.take_write() {
             self.start = write.start_offset;
-            self.stored = crate::share::state::overlay_for_test(&self.stored, &write.batches, write.start_offset);
+            self.stored = crate::share::state::overlay(&self.stored, &write.batches, write.start_offset);
         }
         assert!(partition.start_offset() >= before);
     }

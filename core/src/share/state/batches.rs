@@ -55,7 +55,7 @@ impl StateBatch {
 
 /// Lays changes over what was known, forgets what is before `start`, and joins neighbours that are alike. Both are sorted
 /// and without overlaps, and so is what comes of it.
-pub(crate) fn overlay(known: &[StateBatch], changes: &[StateBatch], start: i64) -> Vec<StateBatch> {
+pub fn overlay(known: &[StateBatch], changes: &[StateBatch], start: i64) -> Vec<StateBatch> {
     let mut all = Vec::with_capacity(known.len() + changes.len());
     let mut later = changes.iter().peekable();
     for batch in known {

@@ -27,9 +27,7 @@ mod tests;
 use std::sync::Arc;
 
 use crate::{Uuid, group::partition_for_group, protocol::ErrorCode};
-#[cfg(test)]
-pub(crate) use batches::overlay as overlay_for_test;
-pub use batches::{DeliveryState, StateBatch};
+pub use batches::{DeliveryState, StateBatch, overlay};
 pub use codec::{DecodeRecordError, EncodedRecord, ShareStateRecord, decode_record, encode_record};
 pub use shard::{Decision, ShareState, ShareStateConfig, ShareStateShard, Summary, WriteRequest};
 
