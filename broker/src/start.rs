@@ -30,7 +30,7 @@ use crate::{
     node::Node,
     security::{Authorizer, ListenerSecurity},
     share::{SHARE_STATE_TOPIC, Shares},
-    storage::{Place, Storage, StorageOpenError},
+    storage::{Place, Storage, StorageOpenError, Upkeep},
     transactions::{TRANSACTIONS_TOPIC, Transactions},
 };
 
@@ -208,7 +208,11 @@ fn open(
     let clock = Clock::start();
     let log_defaults = config.log_defaults(in_memory);
     let check_ms = u64::try_from(config.log_retention_check_interval_ms).unwrap_or(u64::MAX);
-    let storage = Storage::open(place, directory, log_defaults.clone(), Duration::from_millis(check_ms), clock)?;
+    let upkeep = Upkeep {
+        check_interval: Duration::from_millis(check_ms),
+        tail_bytes_max: usize::try_from(config.riverrun_tail_cache_bytes).unwrap_or(0),
+    };
+    let storage = Storage::open(place, directory, log_defaults.clone(), upkeep, clock)?;
     let metadata = MetadataStore::load(Arc::clone(storage.metadata()));
     let metadata = Arc::new(metadata.map_err(|error| StartError::Metadata { problem: error.to_string() })?);
     let slots = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);

@@ -5,7 +5,7 @@
 //! v13: topic ids. Transactions: v3 names the producer's transactional id; v11: TRANSACTION_ABORTABLE (KIP-890); from v12 on
 //! a partition joins the transaction when it is written to, before that it must have been added.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{
@@ -31,7 +31,7 @@ use super::produce_code;
 use crate::{
     Reply, RequestContext,
     node::Node,
-    storage::{Acks, Committed, Partition, ProduceError},
+    storage::{Acks, CommitWait, LogOffline, Partition, ProduceError},
     topics::is_internal,
     transactions::{self, CoordinatorError, Outcome, TransactionalError, Verification},
 };
@@ -126,7 +126,7 @@ impl From<ProduceError> for Refusal {
 /// What an answer still waits for.
 enum Waiting {
     /// What was appended is to be committed.
-    Committed(Committed),
+    Committed(CommitWait),
     /// The batch's turn has not come; then this is the answer.
     Appended(BoxFuture<'static, PartitionProduceResponse>),
 }
@@ -169,8 +169,16 @@ fn append(
             }
         },
     };
-    let committed = (acks == Acks::All).then(|| Waiting::Committed(partition.committed(appended.last_offset + 1)));
-    Ok((appended_at(index, &appended), committed))
+    Ok((appended_at(index, &appended), commit_wait(&partition, &appended, acks)?))
+}
+
+/// What the answer to an append waits for.
+fn commit_wait(partition: &Partition, appended: &AppendInfo, acks: Acks) -> Result<Option<Waiting>, Refusal> {
+    if acks != Acks::All {
+        return Ok(None);
+    }
+    let wait = partition.commit_wait(appended.last_offset + 1);
+    Ok(wait.map_err(|LogOffline| Refusal::code(ErrorCode::KafkaStorageError))?.map(Waiting::Committed))
 }
 
 /// Who wrote a batch, if it belongs to a transaction.
@@ -196,8 +204,7 @@ fn append_in_transaction(
     match node.produce_in_transaction(&verification, partition, batch) {
         Outcome::Now(appended) => {
             let appended = appended.map_err(|error| Refusal::in_transaction(&error, version))?;
-            let committed = waits.then(|| Waiting::Committed(partition.committed(appended.last_offset + 1)));
-            Ok((appended_at(index, &appended), committed))
+            Ok((appended_at(index, &appended), commit_wait(partition, &appended, acks)?))
         }
         Outcome::Later(appended) => {
             let answer = async move {
@@ -241,28 +248,47 @@ fn finish(acks: Acks, mut response: ProduceResponse, waiting: Vec<(usize, usize,
     let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
     let deadline = tokio::time::Instant::now() + timeout;
     Reply::later(async move {
-        let outcomes = waiting.into_iter().map(async |(topic, partition, still)| {
-            let outcome = match still {
-                Waiting::Committed(committed) => tokio::time::timeout_at(deadline, committed)
-                    .await
-                    .map(|committed| committed.map_or(Err(ErrorCode::KafkaStorageError), |()| Ok(None))),
-                Waiting::Appended(answer) => {
-                    tokio::time::timeout_at(deadline, answer).await.map(|answer| Ok(Some(answer)))
-                }
+        let mut timed_out = pin!(tokio::time::sleep_until(deadline));
+        // What is to be appended yet goes on only while it is asked; commits come by themselves.
+        let (mut commits, mut appends) = (Vec::with_capacity(waiting.len()), Vec::new());
+        for (topic, partition, still) in waiting {
+            match still {
+                Waiting::Committed(committed) => commits.push((topic, partition, committed)),
+                Waiting::Appended(answer) => appends.push(async move {
+                    let answer =
+                        tokio::time::timeout_at(deadline, answer).await.map_err(|_| ErrorCode::RequestTimedOut);
+                    (topic, partition, answer)
+                }),
+            }
+        }
+        for (topic, partition, answer) in join_all(appends).await {
+            settle(&mut response, topic, partition, answer);
+        }
+        for (topic, partition, committed) in commits {
+            let code = tokio::select! {
+                biased;
+                committed = committed => committed.err().map(|LogOffline| ErrorCode::KafkaStorageError),
+                () = &mut timed_out => Some(ErrorCode::RequestTimedOut),
             };
-            (topic, partition, outcome.unwrap_or(Err(ErrorCode::RequestTimedOut)))
-        });
-        for (topic, partition, outcome) in join_all(outcomes).await {
-            let found = response.responses.get_mut(topic).and_then(|t| t.partition_responses.get_mut(partition));
-            let Some(partition) = found else { continue };
-            match outcome {
-                Ok(None) => {}
-                Ok(Some(answer)) => *partition = answer,
-                Err(code) => *partition = Refusal::code(code).into_response(partition.index),
+            if let Some(code) = code {
+                settle(&mut response, topic, partition, Err(code));
             }
         }
         response
     })
+}
+
+/// Puts into the response what became of a partition.
+fn settle(
+    response: &mut ProduceResponse,
+    topic: usize,
+    partition: usize,
+    answer: Result<PartitionProduceResponse, ErrorCode>,
+) {
+    let found = response.responses.get_mut(topic).and_then(|topic| topic.partition_responses.get_mut(partition));
+    if let Some(partition) = found {
+        *partition = answer.unwrap_or_else(|code| Refusal::code(code).into_response(partition.index));
+    }
 }
 
 fn all_refused(request: ProduceRequest, code: ErrorCode, message: Option<&str>) -> ProduceResponse {

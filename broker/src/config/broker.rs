@@ -298,6 +298,8 @@ settings! {
         "Record bytes that wait to be sent, over all connections; above it a fetch gets one batch, whatever it asks for.";
     riverrun_sasl_plain_allow_plaintext: bool = false, "riverrun.sasl.plain.allow.plaintext", any, Low, ReadOnly,
         "Whether SASL/PLAIN, which sends passwords as they are, is served on a listener without TLS.";
+    riverrun_tail_cache_bytes: i32 = 8_388_608, "riverrun.tail.cache.bytes", at_least(0), Low, ReadOnly,
+        "Memory for the latest batches of all partitions together: who reads at the end of a log touches no file. The oldest batch goes first; 0 keeps none.";
     sasl_enabled_mechanisms: Vec<String> = vec!["GSSAPI".to_owned()], "sasl.enabled.mechanisms", any, Medium, ReadOnly,
         "SASL mechanisms of SASL listeners: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER. GSSAPI is not served.";
     sasl_jaas_config: Option<Secret> = None, "sasl.jaas.config", any, Medium, ReadOnly,

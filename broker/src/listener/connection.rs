@@ -218,17 +218,18 @@ impl Connection {
         let idle = u64::try_from(self.node.start_config.connections_max_idle_ms).map(Duration::from_millis).ok();
         let node = Arc::clone(&self.node);
         self.context.takes_files = sendfile::is_possible(&stream);
-        // Both are made once and not with every request; the timer is looked at when it fires.
+        // All are made once and not with every request; a timer is looked at when it fires.
         let mut stopped = pin!(node.stopping.cancelled());
         let mut idle_timer = pin!(tokio::time::sleep(idle.unwrap_or(FOREVER)));
         let mut last_request = Instant::now();
-        let mut authenticated_by = self.authentication_deadline();
+        let mut authentication_timer = pin!(tokio::time::sleep_until(self.authentication_deadline()));
         let mut was_open = self.session.is_open();
         loop {
             self.handle_frames()?;
             if self.session.is_open() != was_open {
                 // It authenticates again, or has done so: each time has its own deadline.
-                (was_open, authenticated_by) = (!was_open, self.authentication_deadline());
+                was_open = !was_open;
+                authentication_timer.as_mut().reset(self.authentication_deadline());
             }
             self.encode_ready()?;
             self.unsent.set(self.output.memory_bytes() + self.queue.record_bytes);
@@ -257,7 +258,7 @@ impl Connection {
                 }
                 () = self.queue.front_ready(), if !waits_for_client => last_request = Instant::now(),
                 () = &mut stopped, if !node.stopping.is_cancelled() => {}
-                () = tokio::time::sleep_until(authenticated_by), if !self.session.is_open() => {
+                () = &mut authentication_timer, if !self.session.is_open() => {
                     return Err(Ended::AuthenticationTimeout);
                 }
                 () = &mut idle_timer, if idle.is_some() => {
@@ -462,11 +463,12 @@ impl Queue {
 /// Writes everything. A client that takes nothing for the idle time is given up.
 async fn write(stream: &mut Stream, output: &mut OutBuffer, idle: Option<Duration>) -> Result<(), Ended> {
     while !output.is_empty() {
-        let written = match idle {
-            Some(idle) => {
-                tokio::time::timeout(idle, output.write_some(stream)).await.map_err(|_| Ended::Stuck(idle))?
-            }
-            None => output.write_some(stream).await,
+        let mut sending = pin!(output.write_some(stream));
+        // As a rule the socket takes it at once, and no timer is needed.
+        let written = match (futures::poll!(sending.as_mut()), idle) {
+            (Poll::Ready(written), _) => written,
+            (Poll::Pending, None) => sending.await,
+            (Poll::Pending, Some(idle)) => tokio::time::timeout(idle, sending).await.map_err(|_| Ended::Stuck(idle))?,
         };
         if written? == 0 {
             return Err(io::Error::from(io::ErrorKind::WriteZero).into());

@@ -42,13 +42,10 @@ pub(crate) use partition::{
     Acks, Fetch, Offsets, Partition, PartitionReadError, ProduceError, ReadIsolation, concatenated,
 };
 use tails::Tails;
-pub(crate) use waiters::{Committed, FetchWaiter, LogOffline, OnCommitted, Watch};
+pub(crate) use waiters::{CommitWait, Committed, FetchWaiter, LogOffline, OnCommitted, Watch};
 
 /// The topic of the metadata log; never served.
 pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
-
-/// What all partitions together may keep of their latest batches.
-const TAIL_BYTES: usize = 8 << 20;
 
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
@@ -83,6 +80,15 @@ pub(crate) struct Place {
     pub(crate) directory_id: Uuid,
     /// Whether it was closed cleanly the last time, or is new.
     pub(crate) was_clean: bool,
+}
+
+/// What holds for all logs together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Upkeep {
+    /// How often retention is looked at.
+    pub(crate) check_interval: Duration,
+    /// What all partitions together may keep of their latest batches in memory.
+    pub(crate) tail_bytes_max: usize,
 }
 
 /// All logs of this broker.
@@ -120,7 +126,7 @@ impl Storage {
         place: Place,
         directory: Option<LogDirectory>,
         config: LogConfig,
-        check_interval: Duration,
+        upkeep: Upkeep,
         clock: Clock,
     ) -> Result<Arc<Self>, StorageOpenError> {
         let points = StartPoints::read(&place)?;
@@ -132,7 +138,7 @@ impl Storage {
         let options = points.options(&topic_partition, topic_id, &config);
         let hints = OpenHints { bookmark: points.bookmark(&topic_partition), progress: None };
         let log = opening::open_log(&place, options, hints)?;
-        let tails = Arc::new(Tails::new(TAIL_BYTES));
+        let tails = Arc::new(Tails::new(upkeep.tail_bytes_max));
         let metadata = Partition::new(log, LeaderEpoch(0), clock, Arc::clone(&flusher), Arc::new(Tails::new(0)));
         let metadata = Arc::new(metadata);
         let checkpoint = (Arc::clone(&place.vfs), place.root.join(CLEANED_TO));
@@ -142,7 +148,7 @@ impl Storage {
             directory: Mutex::new(directory),
             clock,
             flusher,
-            housekeeping: Arc::new(Housekeeping::new(check_interval)),
+            housekeeping: Arc::new(Housekeeping::new(upkeep.check_interval)),
             cleaner: Arc::new(cleaner),
             threads: Mutex::default(),
             topics: DashMap::new(),

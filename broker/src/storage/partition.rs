@@ -26,7 +26,10 @@ use riverrun_core::{
 use super::{
     flusher::Flusher,
     tails::Tails,
-    waiters::{self, CommitWaiters, Committed, FetchWaiter, Interest, LogOffline, OnCommitted, Watch},
+    waiters::{
+        self, CommitWait, CommitWaiters, Committed, FetchWaiter, Interest, LogOffline, OnCommitted, Waiter, Watch,
+        tell_all,
+    },
 };
 use crate::clock::Clock;
 
@@ -277,7 +280,7 @@ impl Partition {
             let reached = state.advance(end);
             let sync_in_ms = state.sync_in_ms();
             drop(state);
-            call(reached, Ok(()));
+            tell_all(reached, Ok(()));
             if let Some(wait) = sync_in_ms {
                 self.flusher.push_later(Arc::clone(self), wait);
             }
@@ -316,24 +319,43 @@ impl Partition {
 
     /// Calls back when all before `end` is committed.
     pub(crate) fn on_committed(&self, end: i64, then: OnCommitted) {
-        let mut state = self.lock();
-        let outcome = if state.log.high_watermark() >= end {
-            Ok(())
-        } else if state.gone || state.log.offline_reason().is_some() || self.flusher.offline_reason().is_some() {
-            Err(LogOffline)
-        } else {
-            state.commits.add(end, then);
-            return;
-        };
-        drop(state);
-        then(outcome);
+        if let Err((then, outcome)) = self.add_waiter(end, Waiter::Call(then)) {
+            then.tell(outcome);
+        }
     }
 
     /// Resolves when all before `end` is committed.
     pub(crate) fn committed(&self, end: i64) -> Committed {
-        let (then, committed) = waiters::callback();
-        self.on_committed(end, then);
-        committed
+        let (then, committed) = waiters::future();
+        match self.add_waiter(end, then) {
+            Ok(()) => Box::pin(committed),
+            Err((_, outcome)) => Box::pin(std::future::ready(outcome)),
+        }
+    }
+
+    /// What to wait for until all before `end` is committed; nothing if it is already.
+    pub(crate) fn commit_wait(&self, end: i64) -> Result<Option<CommitWait>, LogOffline> {
+        if self.lock().log.high_watermark() >= end {
+            return Ok(None);
+        }
+        let (then, committed) = waiters::future();
+        match self.add_waiter(end, then) {
+            Ok(()) => Ok(Some(committed)),
+            Err((_, outcome)) => outcome.map(|()| None),
+        }
+    }
+
+    /// Has `then` told when all before `end` is committed; gives it back, and what it is to be told, if that is known.
+    fn add_waiter(&self, end: i64, then: Waiter) -> Result<(), (Waiter, Result<(), LogOffline>)> {
+        let mut state = self.lock();
+        if state.log.high_watermark() >= end {
+            return Err((then, Ok(())));
+        }
+        if state.gone || state.log.offline_reason().is_some() || self.flusher.offline_reason().is_some() {
+            return Err((then, Err(LogOffline)));
+        }
+        state.commits.add(end, then);
+        Ok(())
     }
 
     /// The offsets that bound the log now.
@@ -638,7 +660,7 @@ impl Partition {
         let waiting = state.commits.take_all();
         state.fetches.iter().for_each(|interest| interest.wake());
         drop(state);
-        call(waiting, Err(LogOffline));
+        tell_all(waiting, Err(LogOffline));
     }
 
     /// Syncs and closes the log.
@@ -650,7 +672,7 @@ impl Partition {
                 let end = state.log.log_end_offset();
                 let reached = state.advance(end);
                 drop(state);
-                call(reached, Ok(()));
+                tell_all(reached, Ok(()));
             }
             closed
         };
@@ -672,7 +694,7 @@ impl Partition {
             let durable = state.log.recovery_point();
             let reached = state.advance(durable);
             drop(state);
-            call(reached, Ok(()));
+            tell_all(reached, Ok(()));
         }
         Ok(ticket)
     }
@@ -683,7 +705,7 @@ impl Partition {
         let durable = state.log.complete_flush(ticket, result)?;
         let reached = state.advance(durable);
         drop(state);
-        call(reached, Ok(()));
+        tell_all(reached, Ok(()));
         Ok(())
     }
 
@@ -692,7 +714,7 @@ impl Partition {
         let mut state = self.lock();
         let waiting = state.commits.take_all();
         drop(state);
-        call(waiting, Err(LogOffline));
+        tell_all(waiting, Err(LogOffline));
     }
 
     /// Has a fetcher told of what becomes readable. It knows the partition by `token`.
@@ -754,7 +776,7 @@ impl State {
     }
 
     /// Moves the high watermark; returns the appends that it has reached.
-    fn advance(&mut self, to: i64) -> Vec<OnCommitted> {
+    fn advance(&mut self, to: i64) -> Vec<Waiter> {
         let stable_before = self.log.last_stable_offset();
         if !self.log.advance_high_watermark(to) {
             return Vec::new();
@@ -790,11 +812,5 @@ pub(crate) fn concatenated(batches: Vec<Bytes>) -> Bytes {
             batches.iter().for_each(|batch| whole.extend_from_slice(batch));
             whole.freeze()
         }
-    }
-}
-
-fn call(waiting: Vec<OnCommitted>, outcome: Result<(), LogOffline>) {
-    for then in waiting {
-        then(outcome);
     }
 }

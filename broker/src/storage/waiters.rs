@@ -1,11 +1,15 @@
 //! Who waits for a partition's high watermark: appends for their offset to be committed, fetches for anything new.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
 };
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::{Notify, oneshot};
 
 use super::Partition;
@@ -21,11 +25,47 @@ pub(crate) type Committed = BoxFuture<'static, Result<(), LogOffline>>;
 /// Called, without any lock held, when an offset is committed or will never be. Must not block.
 pub(crate) type OnCommitted = Box<dyn FnOnce(Result<(), LogOffline>) + Send>;
 
+/// Resolves when an offset that was not committed yet is, or will never be: [`Committed`] for the data path, which has
+/// one for every append.
+#[derive(Debug)]
+pub(crate) struct CommitWait(oneshot::Receiver<Result<(), LogOffline>>);
+
+impl Future for CommitWait {
+    type Output = Result<(), LogOffline>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_unpin(context).map(|outcome| outcome.unwrap_or(Err(LogOffline)))
+    }
+}
+
+/// Who is told of a commit.
+pub(super) enum Waiter {
+    /// A future.
+    Future(oneshot::Sender<Result<(), LogOffline>>),
+    /// A function.
+    Call(OnCommitted),
+}
+
+impl Waiter {
+    pub(super) fn tell(self, outcome: Result<(), LogOffline>) {
+        match self {
+            // Whoever waited may have gone.
+            Self::Future(sender) => drop(sender.send(outcome)),
+            Self::Call(then) => then(outcome),
+        }
+    }
+}
+
+/// Tells all who waited.
+pub(super) fn tell_all(waiting: Vec<Waiter>, outcome: Result<(), LogOffline>) {
+    waiting.into_iter().for_each(|waiter| waiter.tell(outcome));
+}
+
 /// Appends that wait, each for the high watermark to reach the end of its records.
 #[derive(Default)]
 pub(super) struct CommitWaiters {
     /// By rising offset, as appends come.
-    waiting: Vec<(i64, OnCommitted)>,
+    waiting: Vec<(i64, Waiter)>,
 }
 
 impl std::fmt::Debug for CommitWaiters {
@@ -35,32 +75,28 @@ impl std::fmt::Debug for CommitWaiters {
 }
 
 impl CommitWaiters {
-    pub(super) fn add(&mut self, end: i64, then: OnCommitted) {
+    pub(super) fn add(&mut self, end: i64, then: Waiter) {
         // Nearly always at the back: appends come in the order of their offsets.
         let position = self.waiting.partition_point(|(other, _)| *other <= end);
         self.waiting.insert(position, (end, then));
     }
 
     /// Takes those out that the high watermark has reached.
-    pub(super) fn take_reached(&mut self, high_watermark: i64) -> Vec<OnCommitted> {
+    pub(super) fn take_reached(&mut self, high_watermark: i64) -> Vec<Waiter> {
         let reached = self.waiting.partition_point(|(end, _)| *end <= high_watermark);
         self.waiting.drain(..reached).map(|(_, then)| then).collect()
     }
 
     /// Takes all out.
-    pub(super) fn take_all(&mut self) -> Vec<OnCommitted> {
+    pub(super) fn take_all(&mut self) -> Vec<Waiter> {
         self.waiting.drain(..).map(|(_, then)| then).collect()
     }
 }
 
-/// A callback that resolves a future.
-pub(super) fn callback() -> (OnCommitted, Committed) {
+/// A waiter that resolves a future.
+pub(super) fn future() -> (Waiter, CommitWait) {
     let (sender, receiver) = oneshot::channel();
-    let then: OnCommitted = Box::new(move |outcome| {
-        // Whoever waited may have gone.
-        let _ = sender.send(outcome);
-    });
-    (then, Box::pin(async move { receiver.await.unwrap_or(Err(LogOffline)) }))
+    (Waiter::Future(sender), CommitWait(receiver))
 }
 
 /// Who fetches from several partitions, for one request or for a session of them: told what became readable, and where.
@@ -187,11 +223,12 @@ mod tests {
         let called = Arc::new(std::sync::Mutex::new(Vec::new()));
         for end in [3, 5, 4, 9] {
             let called = Arc::clone(&called);
-            waiters.add(end, Box::new(move |outcome| called.lock().unwrap().push((end, outcome.is_ok()))));
+            let call: OnCommitted = Box::new(move |outcome| called.lock().unwrap().push((end, outcome.is_ok())));
+            waiters.add(end, Waiter::Call(call));
         }
-        waiters.take_reached(5).into_iter().for_each(|then| then(Ok(())));
+        waiters.take_reached(5).into_iter().for_each(|then| then.tell(Ok(())));
         assert_eq!(*called.lock().unwrap(), [(3, true), (4, true), (5, true)]);
-        waiters.take_all().into_iter().for_each(|then| then(Err(LogOffline)));
+        waiters.take_all().into_iter().for_each(|then| then.tell(Err(LogOffline)));
         assert_eq!(called.lock().unwrap().last(), Some(&(9, false)));
     }
 
