@@ -16,14 +16,17 @@ use riverrun_core::{
             ShareGroupHeartbeatResponse, WriteShareGroupStateResponse,
             alter_share_group_offsets::{AlterShareGroupOffsetsResponsePartition, AlterShareGroupOffsetsResponseTopic},
             delete_share_group_offsets::DeleteShareGroupOffsetsResponseTopic,
+            delete_share_group_state,
             describe_share_group_offsets::DescribeShareGroupOffsetsResponseGroup,
-            share_acknowledge, share_fetch,
+            initialize_share_group_state, read_share_group_state, read_share_group_state_summary, share_acknowledge,
+            share_fetch,
             share_group_describe::DescribedGroup,
+            write_share_group_state,
         },
     },
 };
 
-use super::{Decision, GROUP_DENIED, Permissions, TOPIC_DENIED, part};
+use super::{CLUSTER_DENIED, Decision, GROUP_DENIED, Permissions, TOPIC_DENIED, part};
 
 /// Read on the group, Describe on each topic it subscribes to.
 pub(super) fn heartbeat(may: &Permissions, request: ShareGroupHeartbeatRequest) -> Decision {
@@ -135,17 +138,103 @@ pub(super) fn acknowledge(may: &Permissions, mut request: ShareAcknowledgeReques
     })
 }
 
-/// ClusterAction: what brokers ask each other. Who may not is told nothing, as these answers have no room for a code.
+/// ClusterAction: what brokers ask each other.
 pub(super) fn state(may: &Permissions, body: RequestBody) -> Decision {
     if may.cluster(ClusterAction) {
         return Decision::Pass(body);
     }
     match body {
-        RequestBody::InitializeShareGroupState(_) => Decision::answer(InitializeShareGroupStateResponse::default()),
-        RequestBody::ReadShareGroupState(_) => Decision::answer(ReadShareGroupStateResponse::default()),
-        RequestBody::WriteShareGroupState(_) => Decision::answer(WriteShareGroupStateResponse::default()),
-        RequestBody::DeleteShareGroupState(_) => Decision::answer(DeleteShareGroupStateResponse::default()),
-        _ => Decision::answer(ReadShareGroupStateSummaryResponse::default()),
+        RequestBody::InitializeShareGroupState(request) => Decision::answer(InitializeShareGroupStateResponse {
+            results: request
+                .topics
+                .iter()
+                .map(|topic| initialize_share_group_state::InitializeStateResult {
+                    topic_id: topic.topic_id,
+                    partitions: topic
+                        .partitions
+                        .iter()
+                        .map(|wanted| initialize_share_group_state::PartitionResult {
+                            partition: wanted.partition,
+                            error_code: CLUSTER_DENIED,
+                            ..Default::default()
+                        })
+                        .collect(),
+                })
+                .collect(),
+        }),
+        RequestBody::ReadShareGroupState(request) => Decision::answer(ReadShareGroupStateResponse {
+            results: request
+                .topics
+                .iter()
+                .map(|topic| read_share_group_state::ReadStateResult {
+                    topic_id: topic.topic_id,
+                    partitions: topic
+                        .partitions
+                        .iter()
+                        .map(|wanted| read_share_group_state::PartitionResult {
+                            partition: wanted.partition,
+                            error_code: CLUSTER_DENIED,
+                            ..Default::default()
+                        })
+                        .collect(),
+                })
+                .collect(),
+        }),
+        RequestBody::WriteShareGroupState(request) => Decision::answer(WriteShareGroupStateResponse {
+            results: request
+                .topics
+                .iter()
+                .map(|topic| write_share_group_state::WriteStateResult {
+                    topic_id: topic.topic_id,
+                    partitions: topic
+                        .partitions
+                        .iter()
+                        .map(|wanted| write_share_group_state::PartitionResult {
+                            partition: wanted.partition,
+                            error_code: CLUSTER_DENIED,
+                            ..Default::default()
+                        })
+                        .collect(),
+                })
+                .collect(),
+        }),
+        RequestBody::DeleteShareGroupState(request) => Decision::answer(DeleteShareGroupStateResponse {
+            results: request
+                .topics
+                .iter()
+                .map(|topic| delete_share_group_state::DeleteStateResult {
+                    topic_id: topic.topic_id,
+                    partitions: topic
+                        .partitions
+                        .iter()
+                        .map(|wanted| delete_share_group_state::PartitionResult {
+                            partition: wanted.partition,
+                            error_code: CLUSTER_DENIED,
+                            ..Default::default()
+                        })
+                        .collect(),
+                })
+                .collect(),
+        }),
+        RequestBody::ReadShareGroupStateSummary(request) => Decision::answer(ReadShareGroupStateSummaryResponse {
+            results: request
+                .topics
+                .iter()
+                .map(|topic| read_share_group_state_summary::ReadStateSummaryResult {
+                    topic_id: topic.topic_id,
+                    partitions: topic
+                        .partitions
+                        .iter()
+                        .map(|wanted| read_share_group_state_summary::PartitionResult {
+                            partition: wanted.partition,
+                            error_code: CLUSTER_DENIED,
+                            ..Default::default()
+                        })
+                        .collect(),
+                })
+                .collect(),
+        }),
+        _ => Decision::Close,
     }
 }
 

@@ -13,9 +13,11 @@ use riverrun_core::{
         messages::{
             alter_client_quotas, alter_configs, alter_replica_log_dirs, alter_user_scram_credentials,
             consumer_group_describe, create_acls, create_partitions, create_topics, delete_acls, delete_records,
-            delete_topics, describe_configs, describe_groups, describe_producers, describe_topic_partitions, fetch,
-            find_coordinator, incremental_alter_configs, list_groups, list_offsets, metadata, offset_commit,
-            offset_delete, offset_fetch, offset_for_leader_epoch, produce, *,
+            delete_share_group_state, delete_topics, describe_configs, describe_groups, describe_producers,
+            describe_share_group_offsets, describe_topic_partitions, fetch, find_coordinator,
+            incremental_alter_configs, initialize_share_group_state, list_groups, list_offsets, metadata,
+            offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, read_share_group_state,
+            read_share_group_state_summary, share_group_describe, write_share_group_state, *,
         },
         records::TopicRecord,
     },
@@ -360,6 +362,117 @@ fn rows() -> Vec<Row> {
                 ..Default::default()
             },
             &[&[(Op::Describe, Group, "g")]],
+            30,
+        ),
+        row(
+            ShareGroupHeartbeatRequest { group_id: "g".to_owned(), ..Default::default() },
+            ShareGroupHeartbeatResponse::default(),
+            &[&[(Op::Read, Group, "g")]],
+            30,
+        ),
+        row(
+            ShareGroupDescribeRequest { group_ids: vec!["g".to_owned()], ..Default::default() },
+            ShareGroupDescribeResponse {
+                groups: vec![share_group_describe::DescribedGroup { group_id: "g".to_owned(), ..Default::default() }],
+                ..Default::default()
+            },
+            &[&[(Op::Describe, Group, "g")]],
+            30,
+        ),
+        row(
+            ShareFetchRequest { group_id: Some("g".to_owned()), ..Default::default() },
+            ShareFetchResponse::default(),
+            &[&[(Op::Read, Group, "g")]],
+            30,
+        ),
+        row(
+            ShareAcknowledgeRequest { group_id: Some("g".to_owned()), ..Default::default() },
+            ShareAcknowledgeResponse::default(),
+            &[&[(Op::Read, Group, "g")]],
+            30,
+        ),
+        row(
+            InitializeShareGroupStateRequest {
+                group_id: "g".to_owned(),
+                topics: vec![initialize_share_group_state::InitializeStateData {
+                    topic_id,
+                    partitions: vec![initialize_share_group_state::PartitionData::default()],
+                }],
+            },
+            InitializeShareGroupStateResponse::default(),
+            &[&[(Op::ClusterAction, Cluster, C)]],
+            31,
+        ),
+        row(
+            ReadShareGroupStateRequest {
+                group_id: "g".to_owned(),
+                topics: vec![read_share_group_state::ReadStateData {
+                    topic_id,
+                    partitions: vec![read_share_group_state::PartitionData::default()],
+                }],
+            },
+            ReadShareGroupStateResponse::default(),
+            &[&[(Op::ClusterAction, Cluster, C)]],
+            31,
+        ),
+        row(
+            WriteShareGroupStateRequest {
+                group_id: "g".to_owned(),
+                topics: vec![write_share_group_state::WriteStateData {
+                    topic_id,
+                    partitions: vec![write_share_group_state::PartitionData::default()],
+                }],
+            },
+            WriteShareGroupStateResponse::default(),
+            &[&[(Op::ClusterAction, Cluster, C)]],
+            31,
+        ),
+        row(
+            DeleteShareGroupStateRequest {
+                group_id: "g".to_owned(),
+                topics: vec![delete_share_group_state::DeleteStateData {
+                    topic_id,
+                    partitions: vec![delete_share_group_state::PartitionData::default()],
+                }],
+            },
+            DeleteShareGroupStateResponse::default(),
+            &[&[(Op::ClusterAction, Cluster, C)]],
+            31,
+        ),
+        row(
+            ReadShareGroupStateSummaryRequest {
+                group_id: "g".to_owned(),
+                topics: vec![read_share_group_state_summary::ReadStateSummaryData {
+                    topic_id,
+                    partitions: vec![read_share_group_state_summary::PartitionData::default()],
+                }],
+            },
+            ReadShareGroupStateSummaryResponse::default(),
+            &[&[(Op::ClusterAction, Cluster, C)]],
+            31,
+        ),
+        row(
+            DescribeShareGroupOffsetsRequest::default(),
+            DescribeShareGroupOffsetsResponse {
+                groups: vec![describe_share_group_offsets::DescribeShareGroupOffsetsResponseGroup {
+                    group_id: "g".to_owned(),
+                    ..Default::default()
+                }],
+                ..Default::default()
+            },
+            &[&[(Op::Describe, Group, "g")]],
+            30,
+        ),
+        row(
+            AlterShareGroupOffsetsRequest { group_id: "g".to_owned(), ..Default::default() },
+            AlterShareGroupOffsetsResponse::default(),
+            &[&[(Op::Read, Group, "g")]],
+            30,
+        ),
+        row(
+            DeleteShareGroupOffsetsRequest { group_id: "g".to_owned(), ..Default::default() },
+            DeleteShareGroupOffsetsResponse::default(),
+            &[&[(Op::Delete, Group, "g")]],
             30,
         ),
         row(
