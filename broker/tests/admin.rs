@@ -1,8 +1,6 @@
 //! Settings of groups and of client metrics, and levels of features, over both ways in: what they may be, and that they
 //! last.
 
-#![expect(clippy::unwrap_used, reason = "a scenario that cannot go on fails")]
-
 mod common;
 
 use common::{BOTH, Peer, builder};

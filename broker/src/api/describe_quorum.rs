@@ -17,11 +17,14 @@ use riverrun_core::{
 use crate::{RequestContext, node::Node, storage::METADATA_TOPIC};
 
 pub(super) fn handle(node: &Node, context: &RequestContext, request: &DescribeQuorumRequest) -> DescribeQuorumResponse {
-    let endpoint = node.advertised(context.listener);
-    let listener = Listener { name: endpoint.name, host: endpoint.host, port: endpoint.port };
+    let nodes = (context.api_version >= 2).then(|| {
+        let endpoint = node.advertised(context.listener);
+        let listener = Listener { name: endpoint.name, host: endpoint.host, port: endpoint.port };
+        QuorumNode { node_id: node.id.0, listeners: vec![listener] }
+    });
     DescribeQuorumResponse {
         topics: request.topics.iter().map(|topic| describe(node, topic)).collect(),
-        nodes: vec![QuorumNode { node_id: node.id.0, listeners: vec![listener] }],
+        nodes: nodes.into_iter().collect(),
         ..Default::default()
     }
 }

@@ -120,6 +120,8 @@ impl Sample {
 
     fn null(&mut self, field: &FieldInfo) {
         match (field.array, field.fields.is_some(), self.flexible, field.type_name) {
+            // Seen in Kafka's own records.
+            (false, true, ..) if field.tagged.contains(self.version) => self.put(&[0]),
             (false, true, ..) => self.put(&[0xff]),
             (_, _, true, _) => self.put(&[0]),
             (false, _, false, "string") => self.put(&[0xff; 2]),
