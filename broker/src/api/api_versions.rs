@@ -2,8 +2,9 @@
 //!
 //! KIP-35; KIP-511: an unknown version is answered in version 0, and from v3 on the client's software is named, with
 //! letters, digits, dots and hyphens. Only what is served is advertised, since clients choose their behaviour by it:
-//! `group.version` 1 tells that there is the consumer protocol (KIP-848). `transaction.version` 2 tells clients that partitions join a transaction by
-//! themselves, and that each transaction has an epoch of its own (KIP-890).
+//! `group.version` 1 tells that there is the consumer protocol (KIP-848), `share.version` 1 that there are share groups
+//! (KIP-932). `transaction.version` 2 tells clients that partitions join a transaction by themselves, and that each
+//! transaction has an epoch of its own (KIP-890).
 
 use riverrun_core::{
     metadata::SupportedFeature,
