@@ -1,4 +1,4 @@
-//! Consumer groups: the classic protocol (JoinGroup, SyncGroup, Heartbeat, LeaveGroup), the [consumer protocol](consumer)
+//! Consumer groups: the classic protocol (JoinGroup, SyncGroup, Heartbeat, LeaveGroup), the consumer protocol
 //! (KIP-848) and committed offsets, as a state machine that touches no socket, disk, clock or random source.
 //!
 //! [`GroupShard`] coordinates all groups of one partition of `__consumer_offsets`; [`partition_for_group`] tells which

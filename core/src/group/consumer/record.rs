@@ -39,7 +39,7 @@ pub enum ConsumerRecord {
 pub struct GroupEpoch {
     /// Counts the changes of the subscriptions and of what they stand for.
     pub epoch: Epoch,
-    /// Of the topics subscribed to, see [`metadata_hash`](super::metadata_hash).
+    /// Of the topics subscribed to, see `topics.rs`.
     pub metadata_hash: i64,
 }
 
