@@ -314,10 +314,11 @@ async fn records_outside_of_the_transaction_are_refused() {
         let told = common::single(peer.call_in(11, early.clone()).await).error_code;
         assert_eq!(told, ErrorCode::TransactionAbortable.code());
         let nameless = ProduceRequest { transactional_id: None, ..early };
-        assert_eq!(producer.send(nameless).await, ErrorCode::InvalidTxnState.code());
+        assert_eq!(producer.send(nameless.clone()).await, ErrorCode::TransactionalIdAuthorizationFailed.code());
         // T5: a batch that comes after the end of its transaction.
         producer.sequence = 0;
         assert_eq!(producer.write("t", "a").await, 0);
+        assert_eq!(producer.send(nameless).await, ErrorCode::TransactionalIdAuthorizationFailed.code());
         let late = producer.batch("t", "late");
         assert_eq!(producer.end(true).await.error_code, 0);
         read_committed(&peer, "t", 2).await;

@@ -160,9 +160,9 @@ fn append(
     }
     let appended = match transactional_producer(&records) {
         None => partition.produce(records, acks)?,
-        // Records of a transaction that the request does not name: the log takes them if it is open there.
+        // Nobody may write to a transaction without naming it, whatever the access rules are; as in Kafka.
         Some(producer) => match transactional_id {
-            None => partition.produce_in_open_transaction(records, acks)?,
+            None => return Err(Refusal::code(ErrorCode::TransactionalIdAuthorizationFailed)),
             Some(id) => {
                 let batch = transactions::Batch { records, acks };
                 return append_in_transaction(node, context.api_version, id, producer, &partition, index, batch);
