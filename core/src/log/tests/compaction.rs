@@ -145,16 +145,18 @@ struct World {
     /// Offsets of records of aborted ones.
     void: std::collections::BTreeSet<i64>,
     sequences: BTreeMap<u8, (i32, i64, Keyed)>,
+    /// Epochs of producers that had to begin again.
+    epochs: BTreeMap<u8, i16>,
     /// Tombstones whose time has passed.
     gone: std::collections::BTreeSet<i64>,
 }
 
 /// Producers 0 and 1 are plain, 2 is idempotent, 3 and 4 are transactional.
-fn keyed_batch(producer: u8, sequence: i32, records: &[(u8, Option<u16>)], now: i64) -> Bytes {
+fn keyed_batch(producer: u8, epoch: i16, sequence: i32, records: &[(u8, Option<u16>)], now: i64) -> Bytes {
     let has_id = producer >= 2;
     let mut builder = BatchBuilder::new(BatchOptions {
         producer_id: if has_id { i64::from(producer) } else { -1 },
-        producer_epoch: if has_id { 0 } else { -1 },
+        producer_epoch: if has_id { epoch } else { -1 },
         base_sequence: if has_id { sequence } else { -1 },
         transactional: producer >= 3,
         compression: if producer == 1 { Compression::Lz4 } else { Compression::None },
@@ -181,13 +183,18 @@ impl World {
             open: BTreeMap::new(),
             void: std::collections::BTreeSet::new(),
             sequences: BTreeMap::new(),
+            epochs: BTreeMap::new(),
             gone: std::collections::BTreeSet::new(),
         }
     }
 
+    fn epoch(&self, producer: u8) -> i16 {
+        self.epochs.get(&producer).copied().unwrap_or(0)
+    }
+
     fn append(&mut self, producer: u8, records: &[(u8, Option<u16>)]) {
         let sequence = self.sequences.get(&producer).map_or(0, |(next, ..)| *next);
-        let bytes = keyed_batch(producer, sequence, records, self.now);
+        let bytes = keyed_batch(producer, self.epoch(producer), sequence, records, self.now);
         let info = self.log.append(bytes, AppendOrigin::Client, LeaderEpoch(0), self.now).expect("appends");
         assert!(!info.duplicate);
         for (offset, (key, value)) in (info.base_offset..).zip(records) {
@@ -208,7 +215,7 @@ impl World {
         }
         let marker = TransactionMarker {
             producer_id: i64::from(producer),
-            producer_epoch: 0,
+            producer_epoch: self.epoch(producer),
             commit,
             coordinator_epoch: 1,
             transaction_version: 0,
@@ -308,11 +315,20 @@ impl World {
         assert_eq!(self.log.log_start_offset(), start);
         // Each producer goes on where it was, and its last batch is known, though its records may be gone.
         for (producer, (next, base, records)) in self.sequences.clone() {
-            if producer < 2 || base < start {
+            if producer < 2 {
+                continue;
+            }
+            if base < start {
+                // Of a producer whose records are gone a marker may be left, or its snapshot. Without the snapshot
+                // nobody knows where it was; a client that is told so bumps its epoch and begins again.
+                if drop_derived {
+                    *self.epochs.entry(producer).or_default() += 1;
+                    self.sequences.remove(&producer);
+                }
                 continue;
             }
             let first = next - i32::try_from(records.len()).expect("few");
-            let again = keyed_batch(producer, first, &records, self.now);
+            let again = keyed_batch(producer, self.epoch(producer), first, &records, self.now);
             if let Ok(info) = self.log.append(again, AppendOrigin::Client, LeaderEpoch(0), self.now) {
                 assert!(info.duplicate, "producer {producer}");
                 assert_eq!(info.base_offset, base);
