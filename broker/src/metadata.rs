@@ -10,13 +10,10 @@ use bytes::Bytes;
 use riverrun_core::{
     group::Topics,
     metadata::{Image, MetadataRecord},
-    record::{BatchBuilder, BatchOptions, DecompressLimits, batches},
+    record::{BatchBuilder, BatchOptions},
 };
 
-use crate::storage::{Committed, Partition, ReadIsolation};
-
-/// Bytes read at once when loading.
-const LOAD_BYTES: usize = 1 << 20;
+use crate::storage::{Committed, Partition, each_record};
 
 /// The metadata log cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,32 +56,19 @@ impl MetadataStore {
     pub(crate) fn load(log: Arc<Partition>) -> Result<Self, MetadataLogError> {
         let failed = |reason: String| MetadataLogError { action: "read", reason };
         let mut image = Image::default();
-        let end = log.offsets().log_end;
-        let mut offset = log.offsets().log_start;
-        while offset < end {
-            let read = log.read(offset, LOAD_BYTES, true, ReadIsolation::LogEnd);
-            let read = read.map_err(|error| failed(format!("offset {offset}: {error}")))?;
-            let from = offset;
-            for batch in batches(read.records) {
-                let batch = batch.map_err(|error| failed(format!("after offset {offset}: {error}")))?;
-                offset = batch.header().last_offset() + 1;
-                if !batch.header().attributes.is_control() {
-                    let at = |error: String| failed(format!("batch before offset {offset}: {error}"));
-                    let records = batch.decode(&DecompressLimits::default()).map_err(|error| at(error.to_string()))?;
-                    for record in &records {
-                        let record = record.map_err(|error| at(error.to_string()))?;
-                        let value = Bytes::copy_from_slice(record.value.unwrap_or_default());
-                        let decoded = MetadataRecord::decode(&value).map_err(|error| at(error.to_string()))?;
-                        if let Some(decoded) = decoded {
-                            image.replay(&decoded).map_err(|error| at(error.to_string()))?;
-                        }
-                    }
+        log.replay(|batch| {
+            if batch.header().attributes.is_control() {
+                return Ok(());
+            }
+            each_record(batch, |record| {
+                let value = Bytes::copy_from_slice(record.value.unwrap_or_default());
+                match MetadataRecord::decode(&value).map_err(|error| error.to_string())? {
+                    Some(decoded) => image.replay(&decoded).map_err(|error| error.to_string()),
+                    None => Ok(()),
                 }
-            }
-            if offset == from {
-                return Err(failed(format!("no batch at offset {offset} though the log ends at {end}")));
-            }
-        }
+            })
+        })
+        .map_err(failed)?;
         Ok(Self { log, image: RwLock::new(Arc::new(image)), changing: Mutex::default() })
     }
 

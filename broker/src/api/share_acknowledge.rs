@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use riverrun_core::{
     Uuid,
     group::{GroupId, MemberId},
+    metadata::GroupSettings,
     protocol::{
         ErrorCode,
         messages::{
@@ -20,7 +21,7 @@ use riverrun_core::{
     },
 };
 
-use crate::{Reply, RequestContext, node::Node, share::GroupSettings, storage::Committed};
+use crate::{Reply, RequestContext, node::Node, storage::Committed};
 
 /// First and last offset, and the types.
 pub(super) type Wire = (i64, i64, Vec<i8>);
@@ -71,12 +72,12 @@ fn begin(
             ((id, partition.partition_index), batches)
         })
     });
-    let settings = GroupSettings::of(node, &key.0);
+    let settings = node.group_configs.get(&key.0);
     let outcomes = run(node, &settings, &key, partitions.collect(), request.is_renew_ack);
     if step == SessionStep::End {
         node.shares.end_session(&key);
     }
-    Ok((outcomes, i32::try_from(settings.limits.lock_ms).unwrap_or(i32::MAX)))
+    Ok((outcomes, settings.share_record_lock_duration_ms))
 }
 
 /// Who asks.

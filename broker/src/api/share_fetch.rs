@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use riverrun_core::{
     Uuid,
     group::{GroupId, MemberId},
+    metadata::GroupSettings,
     protocol::{
         ErrorCode,
         messages::{
@@ -24,7 +25,7 @@ use super::share_acknowledge::{self as acknowledge, Outcomes, Wire};
 use crate::{
     Reply, RequestContext,
     node::Node,
-    share::{GroupSettings, Held, Taken, Wanted},
+    share::{Held, Taken, Wanted},
     storage::{FetchWaiter, Watch},
 };
 
@@ -46,7 +47,7 @@ struct ShareFetch {
     node: Arc<Node>,
     group: GroupId,
     member: MemberId,
-    settings: GroupSettings,
+    settings: Arc<GroupSettings>,
     mode: AcquireMode,
     records_max: i64,
     batch_size: i64,
@@ -96,7 +97,7 @@ fn begin(node: &Arc<Node>, context: &RequestContext, request: ShareFetchRequest)
         session.update(&wanted, &forgotten);
         if step == SessionStep::End || renews { Vec::new() } else { session.partitions() }
     };
-    let settings = GroupSettings::of(node, &group);
+    let settings = node.group_configs.get(&group);
     let acknowledged = acknowledge::run(node, &settings, &key, acknowledgements, renews);
     if step == SessionStep::End {
         node.shares.end_session(&key);
@@ -251,7 +252,7 @@ impl ShareFetch {
             }
         }
         ShareFetchResponse {
-            acquisition_lock_timeout_ms: i32::try_from(self.settings.limits.lock_ms).unwrap_or(i32::MAX),
+            acquisition_lock_timeout_ms: self.settings.share_record_lock_duration_ms,
             responses,
             ..Default::default()
         }

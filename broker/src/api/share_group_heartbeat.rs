@@ -21,15 +21,10 @@ use riverrun_core::{
 };
 
 use super::group_error;
-use crate::{
-    Reply, RequestContext,
-    groups::CoordinatorError,
-    node::Node,
-    share::{GroupSettings, StateShardError},
-};
+use crate::{Reply, RequestContext, groups::CoordinatorError, node::Node, share::StateShardError};
 
 pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: ShareGroupHeartbeatRequest) -> Reply {
-    let settings = GroupSettings::of(node, &request.group_id);
+    let settings = node.group_configs.get(&request.group_id);
     let beat = ShareHeartbeat {
         group_id: request.group_id.as_str().into(),
         member_id: request.member_id.clone(),
@@ -38,8 +33,8 @@ pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: ShareG
         topics: request.subscribed_topic_names,
         client_id: context.client_id.clone().unwrap_or_default(),
         client_host: context.client_host.clone(),
-        session_timeout_ms: Some(settings.session_timeout_ms),
-        heartbeat_interval_ms: Some(settings.heartbeat_interval_ms),
+        session_timeout_ms: Some(settings.share_session_timeout_ms),
+        heartbeat_interval_ms: Some(settings.share_heartbeat_interval_ms),
     };
     let node = Arc::clone(node);
     Reply::later(async move {

@@ -18,19 +18,16 @@ use riverrun_core::{
         encode_record,
     },
     log::TransactionMarker,
-    record::{BatchBuilder, BatchOptions, ControlRecord, ControlRecordType, DecompressLimits, RecordBatch, batches},
+    record::{BatchBuilder, BatchOptions, ControlRecord, ControlRecordType, DecompressLimits, RecordBatch},
     transaction::ProducerIdAndEpoch,
 };
 use tokio::sync::oneshot;
 
 use crate::{
     metadata::MetadataStore,
-    storage::{Committed, LogOffline, OnCommitted, Partition, ReadIsolation},
+    storage::{Committed, LogOffline, OnCommitted, Partition, each_record},
     transactions::MarkerError,
 };
-
-/// Bytes read at once when loading.
-const LOAD_BYTES: usize = 1 << 20;
 
 /// Why a group request got no answer from the state machine.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -107,45 +104,29 @@ impl Shard {
     }
 
     fn replay_log(&self, machine: &mut GroupShard) -> Result<i64, String> {
-        let offsets = self.partition.offsets();
-        let mut offset = offsets.log_start;
-        while offset < offsets.log_end {
-            let read = self.partition.read(offset, LOAD_BYTES, true, ReadIsolation::LogEnd);
-            let read = read.map_err(|error| format!("offset {offset}: {error}"))?;
-            let start = offset;
-            for batch in batches(read.records) {
-                let batch = batch.map_err(|error| format!("after offset {offset}: {error}"))?;
-                let header = batch.header();
-                let producer = header.attributes.is_transactional().then_some(ProducerId(header.producer_id));
-                if header.attributes.is_control() {
-                    if let Some((producer, commit)) = producer.zip(end_of_transaction(&batch)) {
-                        machine.replay_marker(producer, commit);
-                    }
-                } else {
-                    let records = batch.decode(&DecompressLimits::default());
-                    let records = records.map_err(|error| format!("batch at offset {offset}: {error}"))?;
-                    for record in &records {
-                        let record = record.map_err(|error| format!("batch at offset {offset}: {error}"))?;
-                        let Some(key) = record.key.map(Bytes::copy_from_slice) else { continue };
-                        let value = record.value.map(Bytes::copy_from_slice);
-                        let decoded = decode_record(&key, value.as_ref());
-                        if let Some(decoded) =
-                            decoded.map_err(|error| format!("record at offset {}: {error}", record.offset))?
-                        {
-                            match producer {
-                                Some(producer) => machine.replay_pending(producer, &decoded),
-                                None => machine.replay(&decoded),
-                            }
-                        }
-                    }
+        let (_, end) = self.partition.replay(|batch| {
+            let header = batch.header();
+            let producer = header.attributes.is_transactional().then_some(ProducerId(header.producer_id));
+            if header.attributes.is_control() {
+                if let Some((producer, commit)) = producer.zip(end_of_transaction(batch)) {
+                    machine.replay_marker(producer, commit);
                 }
-                offset = batch.header().last_offset() + 1;
+                return Ok(());
             }
-            if offset == start {
-                return Err(format!("no batch at offset {offset} though the log ends at {}", offsets.log_end));
-            }
-        }
-        Ok(offsets.log_end)
+            each_record(batch, |record| {
+                let Some(key) = record.key.map(Bytes::copy_from_slice) else { return Ok(()) };
+                let value = record.value.map(Bytes::copy_from_slice);
+                let decoded = decode_record(&key, value.as_ref());
+                let decoded = decoded.map_err(|error| format!("record at offset {}: {error}", record.offset))?;
+                match (decoded, producer) {
+                    (Some(decoded), Some(producer)) => machine.replay_pending(producer, &decoded),
+                    (Some(decoded), None) => machine.replay(&decoded),
+                    (None, _) => {}
+                }
+                Ok(())
+            })
+        })?;
+        Ok(end)
     }
 
     /// Runs a command that is answered when its records are committed.

@@ -9,15 +9,16 @@ use bytes::{Bytes, BytesMut};
 use riverrun_core::{
     group::MemberId,
     log::ReadError,
+    metadata::{GroupSettings, ShareIsolation, ShareOffsetReset},
     protocol::ErrorCode,
     record::batches,
     share::{
-        partition::{AcknowledgeError, Acknowledgement, AcquireMode, AcquireRequest, Acquired, SharePartition},
+        partition::{AcknowledgeError, Acknowledgement, AcquireMode, AcquireRequest, Acquired, Limits, SharePartition},
         state::{SharePartitionKey, WriteRequest},
     },
 };
 
-use super::{GroupSettings, Reset, StateShard, StateShardError};
+use super::{StateShard, StateShardError};
 use crate::storage::{Committed, Partition, PartitionReadError, ReadIsolation};
 
 /// How often records may turn out to be nobody's before a fetch tries again later.
@@ -57,6 +58,22 @@ pub(crate) struct Taken {
     pub(crate) acquired: Vec<Acquired>,
 }
 
+/// How much of a partition a group may have in flight, how often and for how long.
+fn limits(settings: &GroupSettings) -> Limits {
+    Limits {
+        delivery_count_max: i16::try_from(settings.share_delivery_count_limit).unwrap_or(i16::MAX),
+        records_max: i64::from(settings.share_partition_max_record_locks),
+        lock_ms: i64::from(settings.share_record_lock_duration_ms),
+    }
+}
+
+fn isolation(settings: &GroupSettings) -> ReadIsolation {
+    match settings.share_isolation_level {
+        ShareIsolation::ReadCommitted => ReadIsolation::Committed,
+        ShareIsolation::ReadUncommitted => ReadIsolation::HighWatermark,
+    }
+}
+
 impl Held {
     pub(crate) fn new(key: SharePartitionKey, partition: Arc<Partition>, shard: Arc<StateShard>) -> Self {
         Self { key, partition, shard, state: Mutex::default() }
@@ -78,7 +95,7 @@ impl Held {
                 self.write(&mut state);
                 return Ok(None);
             };
-            let found = match self.read(from, settings.isolation, wanted) {
+            let found = match self.read(from, isolation(settings), wanted) {
                 Ok(Some(found)) => found,
                 Ok(None) => {
                     self.write(&mut state);
@@ -113,7 +130,7 @@ impl Held {
         let mut state = self.lock();
         let Ok(Some(known)) = self.known(&mut state, settings, wall_ms) else { return 0 };
         let Some(from) = known.machine.next_fetch_offset() else { return 0 };
-        self.read(from, settings.isolation, wanted).ok().flatten().map_or(0, |found| found.records.len())
+        self.read(from, isolation(settings), wanted).ok().flatten().map_or(0, |found| found.records.len())
     }
 
     /// Does what a member says became of records. Gives what to wait for before it is told so.
@@ -188,13 +205,13 @@ impl Held {
             }
             let state_epoch = stored.as_ref().map_or(0, |stored| stored.state_epoch);
             let machine = match stored.as_ref().and_then(|stored| Some((stored, stored.start_offset?))) {
-                Some((stored, start)) => SharePartition::restore(start, &stored.batches, settings.limits),
-                None => SharePartition::new(self.first_offset(settings, wall_ms), settings.limits),
+                Some((stored, start)) => SharePartition::restore(start, &stored.batches, limits(settings)),
+                None => SharePartition::new(self.first_offset(settings, wall_ms), limits(settings)),
             };
             *state = Some(Known { machine, state_epoch });
         }
         if let Some(known) = state {
-            known.machine.set_limits(settings.limits);
+            known.machine.set_limits(limits(settings));
             known.machine.advance_log_start(offsets.log_start);
         }
         Ok(state.as_mut())
@@ -202,11 +219,11 @@ impl Held {
 
     fn first_offset(&self, settings: &GroupSettings, wall_ms: i64) -> i64 {
         let offsets = self.partition.offsets();
-        match settings.reset {
-            Reset::Earliest => offsets.log_start,
-            Reset::Latest => offsets.high_watermark,
-            Reset::Since { ms } => {
-                let found = self.partition.offset_for_timestamp(wall_ms.saturating_sub(ms));
+        match settings.share_auto_offset_reset {
+            ShareOffsetReset::Earliest => offsets.log_start,
+            ShareOffsetReset::Latest => offsets.high_watermark,
+            ShareOffsetReset::ByDuration { age_ms } => {
+                let found = self.partition.offset_for_timestamp(wall_ms.saturating_sub(age_ms));
                 let found = found.ok().flatten().map(|found| found.offset);
                 found.map_or(offsets.high_watermark, |offset| offset.min(offsets.high_watermark))
             }

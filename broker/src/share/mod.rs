@@ -5,7 +5,6 @@
 //! Lock order: sessions; the table of share partitions; one share partition; a shard of the coordinator; a log. The first
 //! two are let go before the others are taken.
 
-mod group_settings;
 mod held;
 mod state_shard;
 
@@ -28,7 +27,6 @@ use riverrun_core::{
 use tokio::sync::{Notify, futures::Notified};
 
 use crate::{config::BrokerConfig, node::Node, storage::Partition};
-pub(crate) use group_settings::{GroupSettings, Reset};
 pub(crate) use held::{Held, Taken, Wanted};
 pub(crate) use state_shard::{StateShard, StateShardError};
 

@@ -7,16 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use riverrun_core::{
-    record::{BatchBuilder, BatchOptions, DecompressLimits, batches},
+    record::{BatchBuilder, BatchOptions},
     share::state::{
         Decision, ShareStateConfig, ShareStateRecord, ShareStateShard, StateError, decode_record, encode_record,
     },
 };
 
-use crate::storage::{Committed, Partition, ReadIsolation};
-
-/// Bytes read at once when loading.
-const LOAD_BYTES: usize = 1 << 20;
+use crate::storage::{Committed, Partition, each_record};
 
 /// Records before which the log is cut, at once.
 const PRUNE_RECORDS: i64 = 1000;
@@ -90,32 +87,17 @@ impl StateShard {
     }
 
     fn replay_log(&self, machine: &mut ShareStateShard) -> Result<(i64, i64), String> {
-        let offsets = self.partition.offsets();
-        let mut offset = offsets.log_start;
-        while offset < offsets.log_end {
-            let read = self.partition.read(offset, LOAD_BYTES, true, ReadIsolation::LogEnd);
-            let read = read.map_err(|error| format!("offset {offset}: {error}"))?;
-            let start = offset;
-            for batch in batches(read.records) {
-                let batch = batch.map_err(|error| format!("after offset {offset}: {error}"))?;
-                let at = |error: String| format!("batch before offset {}: {error}", batch.header().last_offset());
-                let records = batch.decode(&DecompressLimits::default()).map_err(|error| at(error.to_string()))?;
-                for record in &records {
-                    let record = record.map_err(|error| at(error.to_string()))?;
-                    let Some(key) = record.key.map(Bytes::copy_from_slice) else { continue };
-                    let value = record.value.map(Bytes::copy_from_slice);
-                    let decoded = decode_record(&key, value.as_ref()).map_err(|error| at(error.to_string()))?;
-                    if let Some(decoded) = decoded {
-                        machine.replay(decoded, record.offset);
-                    }
+        self.partition.replay(|batch| {
+            each_record(batch, |record| {
+                let Some(key) = record.key.map(Bytes::copy_from_slice) else { return Ok(()) };
+                let value = record.value.map(Bytes::copy_from_slice);
+                let decoded = decode_record(&key, value.as_ref()).map_err(|error| error.to_string())?;
+                if let Some(decoded) = decoded {
+                    machine.replay(decoded, record.offset);
                 }
-                offset = batch.header().last_offset() + 1;
-            }
-            if offset == start {
-                return Err(format!("no batch at offset {offset} though the log ends at {}", offsets.log_end));
-            }
-        }
-        Ok((offsets.log_start, offsets.log_end))
+                Ok(())
+            })
+        })
     }
 
     /// Runs a command; its record is in the log when this returns. Gives what to wait for before it is told.

@@ -8,6 +8,7 @@ mod flusher;
 mod housekeeping;
 mod opening;
 mod partition;
+mod replay;
 mod tails;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ use opening::{OPENING_THREADS, StartPoints};
 pub(crate) use partition::{
     Acks, Fetch, Offsets, Partition, PartitionReadError, ProduceError, ReadIsolation, concatenated,
 };
+pub(crate) use replay::each_record;
 use tails::Tails;
 pub(crate) use waiters::{CommitWait, Committed, FetchWaiter, LogOffline, OnCommitted, Watch};
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use riverrun_core::{
     ProducerId,
-    record::{BatchBuilder, BatchOptions, DecompressLimits, batches},
+    record::{BatchBuilder, BatchOptions},
     transaction::{
         Decision, Markers, TransactionConfig, TransactionError, TransactionRecord, TransactionShard, decode_record,
         encode_record,
@@ -21,11 +21,8 @@ use tokio::sync::Notify;
 use super::markers;
 use crate::{
     node::Node,
-    storage::{Partition, ReadIsolation},
+    storage::{Partition, each_record},
 };
-
-/// Bytes read at once when loading.
-const LOAD_BYTES: usize = 1 << 20;
 
 /// Why a request got no answer from the state machine, or a refusal.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -106,34 +103,20 @@ impl Shard {
     }
 
     fn replay_log(&self, machine: &mut TransactionShard) -> Result<i64, String> {
-        let offsets = self.partition.offsets();
-        let mut offset = offsets.log_start;
-        while offset < offsets.log_end {
-            let read = self.partition.read(offset, LOAD_BYTES, true, ReadIsolation::LogEnd);
-            let read = read.map_err(|error| format!("offset {offset}: {error}"))?;
-            let start = offset;
-            for batch in batches(read.records) {
-                let batch = batch.map_err(|error| format!("after offset {offset}: {error}"))?;
-                if !batch.header().attributes.is_control() {
-                    let at = |error: String| format!("batch before offset {}: {error}", batch.header().last_offset());
-                    let records = batch.decode(&DecompressLimits::default()).map_err(|error| at(error.to_string()))?;
-                    for record in &records {
-                        let record = record.map_err(|error| at(error.to_string()))?;
-                        let Some(key) = record.key.map(Bytes::copy_from_slice) else { continue };
-                        let value = record.value.map(Bytes::copy_from_slice);
-                        let decoded = decode_record(&key, value.as_ref()).map_err(|error| at(error.to_string()))?;
-                        if let Some(decoded) = decoded {
-                            machine.replay(&decoded);
-                        }
-                    }
+        let (_, end) = self.partition.replay(|batch| {
+            if batch.header().attributes.is_control() {
+                return Ok(());
+            }
+            each_record(batch, |record| {
+                let Some(key) = record.key.map(Bytes::copy_from_slice) else { return Ok(()) };
+                let value = record.value.map(Bytes::copy_from_slice);
+                if let Some(decoded) = decode_record(&key, value.as_ref()).map_err(|error| error.to_string())? {
+                    machine.replay(&decoded);
                 }
-                offset = batch.header().last_offset() + 1;
-            }
-            if offset == start {
-                return Err(format!("no batch at offset {offset} though the log ends at {}", offsets.log_end));
-            }
-        }
-        Ok(offsets.log_end)
+                Ok(())
+            })
+        })?;
+        Ok(end)
     }
 
     /// Runs a command that is answered when its records are committed.
