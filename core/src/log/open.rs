@@ -328,6 +328,10 @@ impl Log {
             {
                 self.producers = producers;
                 if position == size {
+                    if next_base.is_some() {
+                        // What stands in its index files may be what was written while it grew, and nothing has synced it.
+                        self.closed_files.extend(segment.write_index(&*self.vfs).map_err(io("write the index of"))?);
+                    }
                     return Ok(segment);
                 }
                 checked_to = position;

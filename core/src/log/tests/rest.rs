@@ -225,3 +225,35 @@ fn the_indexes_of_a_long_log_take_bounded_memory() {
 fn reopened(vfs: &SimulatedVfs, recovery_point: i64) -> Log {
     Log::open(Arc::new(vfs.clone()), Path::new(FOLDER), options(small(), recovery_point, true)).expect("opens")
 }
+
+/// A bookmark at the very end of a segment that was closed later: nothing has synced that segment's indexes, and an
+/// opening that takes the bookmark's word for the segment must not take theirs for good.
+#[test]
+fn the_indexes_of_a_segment_that_ends_at_a_bookmark_are_written_anew() {
+    let vfs = SimulatedVfs::new();
+    let mut log = open(&vfs, LogConfig { index_interval_bytes: 0, ..small() }, 0).expect("opens");
+    let send = |log: &mut Log, time| append(log, &values(1, "w"), time).expect("appends").base_offset;
+    assert!((0..8).all(|number| send(&mut log, 2000 + number * 10) == number));
+    log.settle().expect("writes");
+    log.flush().expect("syncs");
+    let mark = log.bookmark().expect("all is synced");
+    log.roll().expect("rolls");
+    send(&mut log, 3000);
+    drop(log);
+    // What a power cut may leave of files that were not synced.
+    for (suffix, entries) in [("index", 3 * 8), ("timeindex", 3 * 12)] {
+        let file = vfs.open(&Path::new(FOLDER).join(format!("{:020}.{suffix}", 0))).expect("is there");
+        assert!(file.len().expect("has a length") > entries);
+        file.truncate(entries).expect("cuts");
+    }
+    let mut log = open_at(&vfs, &mark, false).expect("opens");
+    send(&mut log, 4000);
+    let synced = log.flush().expect("syncs");
+    drop(log);
+    let mut log = open(&vfs, small(), synced).expect("opens");
+    for number in 0..8 {
+        let time = 2000 + number * 10;
+        let found = log.offset_for_time(time).expect("reads").map(|found| (found.offset, found.timestamp));
+        assert_eq!(found, Some((number, time)));
+    }
+}
