@@ -41,9 +41,10 @@ class Agent:
     """A client in a process of its own. The process is started with the first request and ends with `close`."""
 
     codecs = CODECS
-    timestamps = headers = admin = members = True
+    timestamps = headers = admin = True
     #: What it can do beyond the common cases.
-    can = {"nulls", "large", "time", "delete records", "configs", "groups", "transactions", "transform", "secured"}
+    can = {"nulls", "large", "time", "delete records", "configs", "groups", "transactions", "transform", "secured", "oauth",
+           "crash"}
 
     def __init__(self, build_dir):
         self.build_dir = os.path.join(build_dir, self.name)
@@ -94,6 +95,15 @@ class Agent:
         owned = self._ask("two_members", bootstrap, topic=topic, group=group, partitions=partitions, **how)
         return [set(partitions) for partitions in owned]
 
+    def dying_member(self, bootstrap, topic, group):
+        """A member in another process; it reads on until it is killed."""
+        other = type(self).__new__(type(self))
+        other.__dict__ |= self.__dict__ | {"process": None}
+        other._send("consume", bootstrap, topic=topic, count=1 << 30, group=group, isolation="read_uncommitted",
+                    wait_ms=int(4 * TIMEOUT * 1000))
+        other.kill = other.close
+        return other
+
     def transform(self, bootstrap, source, sink, group, transactional_id, count):
         self._ask("transform", bootstrap, source=source, sink=sink, group=group, transactional_id=transactional_id,
                   count=count)
@@ -108,12 +118,15 @@ class Agent:
             self.process.wait()
             self.process = None
 
-    def _ask(self, operation, bootstrap=None, **more):
+    def _send(self, operation, bootstrap, **more):
         if self.process is None:
             self._start()
         request = {"op": operation, "bootstrap": bootstrap, "security": getattr(bootstrap, "security", None), **more}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
+
+    def _ask(self, operation, bootstrap=None, **more):
+        self._send(operation, bootstrap, **more)
         try:
             line = self.answers.get(timeout=4 * TIMEOUT)
         except queue.Empty:

@@ -32,6 +32,10 @@ def free_ports(distance: int) -> int:
     raise AssertionError("no two free ports found")
 
 
+#: So that nothing in the cases waits for long.
+FAST = ["group.initial.rebalance.delay.ms=0", "log.cleaner.backoff.ms=300"]
+
+
 class Riverrun:
     """`riverrun broker` on a data directory of its own."""
 
@@ -60,7 +64,7 @@ class Riverrun:
         self.log = open(os.path.join(self.data_dir + ".log"), "ab")
         self.process = subprocess.Popen(
             [self.binary, "broker", "--data-dir", self.data_dir, *self.how,
-             "--set", "group.initial.rebalance.delay.ms=0"],
+             *(part for setting in FAST for part in ("--set", setting))],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
         )
         await_port(self.port, self.process)
@@ -94,7 +98,7 @@ class ApacheKafka:
         self.script = script
         self.dir = tempfile.mkdtemp(prefix="kafka-interop-")
         self.port = free_ports(100)  # the controller listens 100 above
-        self.how = []
+        self.how = [part for setting in FAST for part in ("-c", setting)]
         for name, value in (settings(self.port) if settings else {}).items():
             self.how += ["-c", f"{name}={value}"]
         for name, (mechanism, password) in (users or {}).items():

@@ -5,7 +5,9 @@ client can do beyond the common cases stands in its `can`; the same names are in
 """
 
 import asyncio
+import os
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -19,7 +21,8 @@ def unique(prefix: str) -> str:
 
 class Bootstrap(str):
     """Where a broker is, and how to be let in: `security` is None, or has `protocol` (SSL or SASL_SSL), `ca`, for SASL
-    `mechanism`, `user` and `password`, for a certificate of the client's own `cert` and `key` (and `keystore`, both in one)."""
+    `mechanism`, `user` and `password` (or `token` and `until`, the end of its life in milliseconds, for OAUTHBEARER), for a
+    certificate of the client's own `cert` and `key` (and `keystore`, both in one)."""
 
     security = None
 
@@ -34,7 +37,9 @@ def _librdkafka(bootstrap):
     found, how = {"bootstrap.servers": str(bootstrap)}, getattr(bootstrap, "security", None)
     if how:
         found |= {"security.protocol": how["protocol"], "ssl.ca.location": how["ca"]}
-        if "mechanism" in how:
+        if "token" in how:
+            found |= {"sasl.mechanism": how["mechanism"], "oauth_cb": lambda _: (how["token"], how["until"] / 1000)}
+        elif "mechanism" in how:
             found |= {"sasl.mechanism": how["mechanism"], "sasl.username": how["user"], "sasl.password": how["password"]}
         if "cert" in how:
             found |= {"ssl.certificate.location": how["cert"], "ssl.key.location": how["key"]}
@@ -45,7 +50,12 @@ def _kafka_python(bootstrap):
     found, how = {"bootstrap_servers": str(bootstrap)}, getattr(bootstrap, "security", None)
     if how:
         found |= {"security_protocol": how["protocol"], "ssl_cafile": how["ca"]}
-        if "mechanism" in how:
+        if "token" in how:
+            from kafka.net.sasl.oauth import AbstractTokenProvider
+            found |= {"sasl_mechanism": how["mechanism"],
+                      "sasl_oauth_token_provider": type("Provider", (AbstractTokenProvider,),
+                                                        {"token": lambda _: how["token"]})()}
+        elif "mechanism" in how:
             found |= {"sasl_mechanism": how["mechanism"], "sasl_plain_username": how["user"],
                       "sasl_plain_password": how["password"]}
         if "cert" in how:
@@ -56,10 +66,27 @@ def _kafka_python(bootstrap):
 def _aiokafka(bootstrap):
     found, how = _kafka_python(bootstrap), getattr(bootstrap, "security", None)
     if how:
+        from aiokafka.abc import AbstractTokenProvider
         from aiokafka.helpers import create_ssl_context
+        if "token" in how:
+            async def token(_):
+                return how["token"]
+            found["sasl_oauth_token_provider"] = type("Provider", (AbstractTokenProvider,), {"token": token})()
         files = {name: found.pop(f"ssl_{name}") for name in ("cafile", "certfile", "keyfile") if f"ssl_{name}" in found}
         found["ssl_context"] = create_ssl_context(**files)
     return found
+
+
+class DyingMember:
+    """A member of a group in a process of its own, so that it can be killed."""
+
+    def __init__(self, client, bootstrap, topic, group):
+        self.process = subprocess.Popen([sys.executable, os.path.abspath(__file__), client, bootstrap, topic, group],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
 
 class Confluent:
@@ -67,9 +94,9 @@ class Confluent:
 
     name = "confluent-kafka"
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
-    timestamps = headers = admin = members = True
+    timestamps = headers = admin = True
     can = {"nulls", "large", "time", "delete records", "configs", "groups", "transactions", "transform", "cooperative",
-           "static", "consumer protocol", "protocol change", "transaction time-out", "fence", "secured"}
+           "static", "consumer protocol", "protocol change", "transaction time-out", "fence", "secured", "oauth", "crash"}
 
     def version(self) -> str:
         import confluent_kafka
@@ -192,6 +219,19 @@ class Confluent:
         except KafkaException as fenced:
             return "ProducerFencedException" if fenced.args[0].name() in ("_FENCED", "PRODUCER_FENCED") else str(fenced)
 
+    def dying_member(self, bootstrap, topic, group):
+        return DyingMember(self.name, bootstrap, topic, group)
+
+    def assigned(self, bootstrap, group):
+        """How many members a group has that are assigned something; none as long as its coordinator is yet to be ready."""
+        from confluent_kafka import KafkaException
+        admin = self._admin(bootstrap)
+        try:
+            found = admin.describe_consumer_groups([group])[group].result(TIMEOUT)
+        except KafkaException:
+            return 0
+        return sum(bool(one.assignment.topic_partitions) for one in found.members)
+
     def _consumer(self, bootstrap, group, **settings):
         from confluent_kafka import Consumer
         classic = {} if settings.get("group.protocol") == "consumer" else {"session.timeout.ms": 6000}
@@ -269,8 +309,8 @@ class KafkaPython:
 
     name = "kafka-python"
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
-    timestamps = headers = admin = members = True
-    can = {"nulls", "large", "time", "transactions", "secured"}
+    timestamps = headers = admin = True
+    can = {"nulls", "large", "time", "transactions", "secured", "oauth", "crash"}
 
     def version(self):
         import kafka
@@ -323,6 +363,9 @@ class KafkaPython:
             producer.abort_transaction()
         producer.close()
 
+    def dying_member(self, bootstrap, topic, group):
+        return DyingMember(self.name, bootstrap, topic, group)
+
     def _consumer(self, bootstrap, topic, group, isolation="read_uncommitted"):
         from kafka import KafkaConsumer
         return KafkaConsumer(topic, **_kafka_python(bootstrap), group_id=group, auto_offset_reset="earliest",
@@ -369,8 +412,8 @@ class AioKafka:
 
     name = "aiokafka"
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
-    timestamps = headers = admin = members = True
-    can = {"nulls", "large", "time", "transactions", "transform", "secured"}
+    timestamps = headers = admin = True
+    can = {"nulls", "large", "time", "transactions", "transform", "secured", "oauth", "crash"}
 
     def version(self):
         import aiokafka
@@ -462,6 +505,9 @@ class AioKafka:
                 await producer.stop()
         asyncio.run(run())
 
+    def dying_member(self, bootstrap, topic, group):
+        return DyingMember(self.name, bootstrap, topic, group)
+
     def _consumer(self, bootstrap, topic, group, isolation="read_uncommitted"):
         from aiokafka import AIOKafkaConsumer
         return AIOKafkaConsumer(topic, **_aiokafka(bootstrap), group_id=group, auto_offset_reset="earliest",
@@ -513,7 +559,7 @@ class Kcat:
 
     name = "kcat"
     codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
-    timestamps = admin = members = False
+    timestamps = admin = False
     headers = True
     can = {"secured"}
 
@@ -548,3 +594,7 @@ class Kcat:
 
 
 CLIENTS = [Confluent(), KafkaPython(), AioKafka(), Kcat()]
+
+if __name__ == "__main__":
+    name, *where = sys.argv[1:]
+    next(client for client in CLIENTS if client.name == name).consume(*where[:2], 1 << 30, where[2], wait=4 * TIMEOUT)

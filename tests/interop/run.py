@@ -17,6 +17,7 @@ import time
 import traceback
 
 import agents
+import compacted
 import jobs
 import secured
 import tools
@@ -29,7 +30,7 @@ class Shared:
     """A broker, with the topics that each client has written for all others to read."""
 
     def __init__(self, broker):
-        self.broker, self.topics, self._secured = broker, {}, None
+        self.broker, self.topics, self._secured, self._compacted = broker, {}, None, None
 
     @property
     def secured(self):
@@ -45,6 +46,12 @@ class Shared:
 
     def __getattr__(self, name):
         return getattr(self.broker, name)
+
+    def compacted(self):
+        """A topic that was compacted, and the keys and values that are left in it."""
+        if self._compacted is None:
+            self._compacted = compacted.topic(self.bootstrap)
+        return self._compacted
 
     def written_by(self, client, sent):
         if client.name not in self.topics:

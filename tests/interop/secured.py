@@ -1,9 +1,12 @@
 """Cases with security on: a broker with TLS, SASL and access rules, set up by the same `server.properties` whichever it is.
 """
 
+import base64
+import json
 import os
 import subprocess
 import tempfile
+import time
 
 from brokers import ApacheKafka, Riverrun, free_port
 from cases import records, same
@@ -13,7 +16,8 @@ PASSWORDS = {"admin": ("SCRAM-SHA-512", "admin-secret"), "alice": ("SCRAM-SHA-51
              "carol": ("SCRAM-SHA-256", "carol-secret")}
 PLAIN = {"admin": "plain-admin-secret", "bob": "bob-secret"}
 #: Those who may use what begins with `open-`, and nothing else.
-ADMITTED = ["User:alice", "User:carol", "User:bob", "User:CN=interop"]
+ADMITTED = ["User:alice", "User:carol", "User:bob", "User:CN=interop", "User:dora"]
+ISSUER, AUDIENCE = "https://issuer.interop", "riverrun-interop"
 
 
 def _certificates(folder):
@@ -35,12 +39,43 @@ def _certificates(folder):
                     store.write(file.read())
 
 
+def _base64url(raw):
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+class Issuer:
+    """Signs tokens (RS256) and publishes its key as a file."""
+
+    def __init__(self, folder):
+        self.key, self.keys = os.path.join(folder, "issuer.key"), os.path.join(folder, "jwks.json")
+        self._openssl("genrsa", "-out", self.key, "2048")
+        modulus = self._openssl("rsa", "-in", self.key, "-noout", "-modulus").decode().strip().split("=")[1]
+        key = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "interop", "n": _base64url(bytes.fromhex(modulus)), "e": "AQAB"}
+        with open(self.keys, "w") as file:
+            json.dump({"keys": [key]}, file)
+
+    @staticmethod
+    def _openssl(*arguments, given=None):
+        return subprocess.run(["openssl", *arguments], input=given, check=True, capture_output=True).stdout
+
+    def token(self, subject, seconds=3600, audience=AUDIENCE):
+        now = int(time.time())
+        claims = {"iss": ISSUER, "aud": audience, "sub": subject, "iat": now - 10, "exp": now + seconds, "scope": "kafka"}
+        parts = [{"alg": "RS256", "typ": "JWT", "kid": "interop"}, claims]
+        signed = ".".join(_base64url(json.dumps(part).encode()) for part in parts)
+        signature = self._openssl("dgst", "-sha256", "-sign", self.key, given=signed.encode())
+        return f"{signed}.{_base64url(signature)}", 1000 * (now + seconds)
+
+
 class Secured:
     """The broker with security on, and who may come in how."""
 
     def __init__(self, broker):
         self.folder = tempfile.mkdtemp(prefix="interop-tls-")
         _certificates(self.folder)
+        self.issuer, self.strange_refused = Issuer(self.folder), False
+        keys = f"file://{self.issuer.keys}"
+        os.environ["KAFKA_OPTS"] = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={keys}"
         self.tls_port = free_port()
         kind = Riverrun if broker.name == Riverrun.name else ApacheKafka
         self.broker = kind(broker.binary if kind is Riverrun else broker.script, self._settings, PASSWORDS)
@@ -66,11 +101,16 @@ class Secured:
             "ssl.keystore.type": "PEM", "ssl.keystore.location": self._file("broker.keystore.pem"),
             "ssl.truststore.type": "PEM", "ssl.truststore.location": self._file("ca.pem"),
             "listener.name.ssl.ssl.client.auth": "required",
-            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
             "listener.name.sasl_ssl.plain.sasl.jaas.config": f"{module}.plain.PlainLoginModule required "
             + " ".join(f'user_{name}="{password}"' for name, password in PLAIN.items()) + ";",
             "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": f"{module}.scram.ScramLoginModule required;",
             "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": f"{module}.scram.ScramLoginModule required;",
+            "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config": f"{module}.oauthbearer.OAuthBearerLoginModule required;",
+            "listener.name.sasl_ssl.oauthbearer.sasl.server.callback.handler.class":
+                f"{module}.oauthbearer.OAuthBearerValidatorCallbackHandler",
+            "sasl.oauthbearer.jwks.endpoint.url": f"file://{self.issuer.keys}",
+            "sasl.oauthbearer.expected.issuer": ISSUER, "sasl.oauthbearer.expected.audience": AUDIENCE,
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:admin;User:CN=broker;User:ANONYMOUS",
             "group.initial.rebalance.delay.ms": 0,
@@ -85,6 +125,11 @@ class Secured:
 
     def plain(self, user):
         return self.sasl("PLAIN", user, PLAIN[user])
+
+    def token(self, user, **claims):
+        token, until = self.issuer.token(user, **claims)
+        return Bootstrap(self.broker.bootstrap, {"protocol": "SASL_SSL", "ca": self._file("ca.pem"),
+                                                 "mechanism": "OAUTHBEARER", "token": token, "until": until})
 
     def certificate(self):
         return Bootstrap(f"127.0.0.1:{self.tls_port}", {
@@ -106,6 +151,13 @@ class Secured:
         topic = unique(name)
         Confluent().create_topic(self.scram("admin"), topic, 1)
         return topic
+
+    def refuses_strange_tokens(self):
+        """Looked at once, since most clients try for half a minute before they give up."""
+        if not self.strange_refused:
+            strange = Confluent()._admin(self.token("dora", audience="another"))
+            _refused("a token for another audience", lambda: strange.list_topics(timeout=3))
+            self.strange_refused = True
 
     def stop(self):
         self.broker.stop()
@@ -139,6 +191,12 @@ def mutual_tls(client, broker):
     _lets_in(client, broker, broker.secured.certificate())
 
 
+def oauthbearer(client, broker):
+    """So does the bearer of a token; a token for another audience lets nobody in."""
+    _lets_in(client, broker, broker.secured.token("dora"))
+    broker.secured.refuses_strange_tokens()
+
+
 def _refused(what, act):
     try:
         act()
@@ -162,4 +220,4 @@ def access_rules(client, broker):
     assert len(stored) == len(sent), f"{len(stored)} records stored, of {len(sent)} that may be"
 
 
-CASES = [scram_sha_512, scram_sha_256, sasl_plain, mutual_tls, access_rules]
+CASES = [scram_sha_512, scram_sha_256, sasl_plain, mutual_tls, oauthbearer, access_rules]

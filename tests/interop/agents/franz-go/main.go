@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
@@ -83,7 +84,7 @@ func textOf(value []byte) *string {
 
 // How to be let in, see clients.Bootstrap.
 type security struct {
-	Ca, Mechanism, User, Password, Cert, Key string
+	Ca, Mechanism, User, Password, Token, Cert, Key string
 }
 
 func (how security) options() ([]kgo.Opt, error) {
@@ -104,6 +105,8 @@ func (how security) options() ([]kgo.Opt, error) {
 	switch how.Mechanism {
 	case "PLAIN":
 		options = append(options, kgo.SASL(plain.Auth{User: how.User, Pass: how.Password}.AsMechanism()))
+	case "OAUTHBEARER":
+		options = append(options, kgo.SASL(oauth.Auth{Token: how.Token}.AsMechanism()))
 	case "SCRAM-SHA-256":
 		options = append(options, kgo.SASL(scram.Auth{User: how.User, Pass: how.Password}.AsSha256Mechanism()))
 	case "SCRAM-SHA-512":

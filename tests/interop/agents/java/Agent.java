@@ -21,6 +21,8 @@ import java.util.TreeSet;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import javax.security.auth.callback.Callback;
+import javax.security.auth.login.AppConfigurationEntry;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
@@ -36,6 +38,9 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
+import org.apache.kafka.common.security.auth.AuthenticateCallbackHandler;
+import org.apache.kafka.common.security.oauthbearer.OAuthBearerTokenCallback;
+import org.apache.kafka.common.security.oauthbearer.internals.secured.BasicOAuthBearerToken;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.utils.AppInfoParser;
@@ -73,12 +78,41 @@ public class Agent {
             if (how.has("mechanism")) {
                 String mechanism = how.get("mechanism").asText();
                 config.put("sasl.mechanism", mechanism);
+                if (how.has("token")) {
+                    config.put("sasl.jaas.config", "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required"
+                        + " token=\"" + how.get("token").asText() + "\" until=\"" + how.get("until").asLong() + "\";");
+                    config.put("sasl.login.callback.handler.class", TokenHandler.class.getName());
+                    return config;
+                }
                 config.put("sasl.jaas.config", "org.apache.kafka.common.security."
                     + (mechanism.equals("PLAIN") ? "plain.Plain" : "scram.Scram") + "LoginModule required username=\""
                     + how.get("user").asText() + "\" password=\"" + how.get("password").asText() + "\";");
             }
         }
         return config;
+    }
+
+    /** Logs in with the token that is an option of the login module. */
+    public static class TokenHandler implements AuthenticateCallbackHandler {
+        private Map<String, ?> options;
+
+        @Override
+        public void configure(Map<String, ?> configs, String mechanism, List<AppConfigurationEntry> entries) {
+            options = entries.get(0).getOptions();
+        }
+
+        @Override
+        public void handle(Callback[] callbacks) {
+            for (Callback one : callbacks) {
+                if (one instanceof OAuthBearerTokenCallback wanted) {
+                    wanted.token(new BasicOAuthBearerToken((String) options.get("token"), Set.of("kafka"),
+                        Long.parseLong((String) options.get("until")), "interop", null));
+                }
+            }
+        }
+
+        @Override
+        public void close() { }
     }
 
     static JsonNode admin(JsonNode request, Act act) throws Exception {

@@ -43,6 +43,9 @@ function security ({ security: how }) {
   const ssl = { ca: [readFileSync(how.ca, 'utf8')] }
   if (how.cert) Object.assign(ssl, { cert: readFileSync(how.cert, 'utf8'), key: readFileSync(how.key, 'utf8') })
   if (!how.mechanism) return { ssl }
+  if (how.token) {
+    return { ssl, sasl: { mechanism: 'oauthbearer', oauthBearerProvider: async () => ({ value: how.token }) } }
+  }
   return { ssl, sasl: { mechanism: how.mechanism.toLowerCase(), username: how.user, password: how.password } }
 }
 

@@ -21,6 +21,7 @@ function security ({ security: how }) {
   const tls = { ca: [readFileSync(how.ca)] }
   if (how.cert) Object.assign(tls, { cert: readFileSync(how.cert), key: readFileSync(how.key) })
   if (!how.mechanism) return { tls }
+  if (how.token) return { tls, sasl: { mechanism: how.mechanism, token: how.token } }
   return { tls, sasl: { mechanism: how.mechanism, username: how.user, password: how.password } }
 }
 
