@@ -10,6 +10,7 @@ pub mod group;
 pub mod log;
 pub mod metadata;
 pub mod protocol;
+pub mod quota;
 pub mod record;
 #[cfg(feature = "sasl")]
 pub mod sasl;

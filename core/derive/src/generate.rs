@@ -16,6 +16,7 @@ pub(crate) fn message(message: &MessageStruct) -> TokenStream {
     let (encode, decode) = (encode_body(message), decode_body(message));
     let (size_min, fields) = (size_min_body(message), message.fields.iter().map(field_info));
     let unused = message.fields.is_empty().then(|| quote!(let _ = version;));
+    let throttle = message.fields.iter().any(|field| field.ident == "throttle_time_ms").then(throttle_time);
     quote! {
         #default
         #root
@@ -49,6 +50,16 @@ pub(crate) fn message(message: &MessageStruct) -> TokenStream {
                 const FIELDS: &[crate::protocol::FieldInfo] = &[#(#fields),*];
                 FIELDS
             }
+
+            #throttle
+        }
+    }
+}
+
+fn throttle_time() -> TokenStream {
+    quote! {
+        fn throttle_time_ms_mut(&mut self) -> ::std::option::Option<&mut i32> {
+            ::std::option::Option::Some(&mut self.throttle_time_ms)
         }
     }
 }

@@ -188,6 +188,13 @@ macro_rules! apis {
                 }
             }
 
+            /// Where it says how long the client is to wait for the sake of a quota; none if it cannot say so.
+            pub fn throttle_time_ms_mut(&mut self) -> Option<&mut i32> {
+                match self {
+                    $(Self::$api(response) => response.throttle_time_ms_mut(),)+
+                }
+            }
+
             pub(crate) fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), EncodeError> {
                 match self {
                     $(Self::$api(response) => response.encode(writer, version),)+

@@ -85,6 +85,11 @@ pub trait Message: Sized + Default {
 
     /// The field table.
     fn fields() -> &'static [FieldInfo];
+
+    /// Where a response says how long its client is to wait for the sake of a quota; none in what cannot say so.
+    fn throttle_time_ms_mut(&mut self) -> Option<&mut i32> {
+        None
+    }
 }
 
 /// A message that stands on its own: a request, a response, or a record of an internal topic.
