@@ -35,7 +35,7 @@
 //! been accepted: after a restart the generation before it stands, and no member of the lost one ever had partitions.
 //!
 //! # Not here
-//! Share groups (KIP-932) are in [`share::group`](crate::share::group); the streams group protocol (KIP-1071). The assignors of classic groups
+//! Share groups (KIP-932) are in [`share::group`](crate::share::group). The assignors of classic groups
 //! run in the clients. Authorization is the broker's, and so is resolving topic ids of positions to names.
 //!
 //! Source: Kafka `GroupMetadataManager`, `ClassicGroup`, `OffsetMetadataManager`; KIP-62, 98, 134, 345, 394, 559, 814.
@@ -62,6 +62,7 @@ mod request;
 mod response;
 mod shard;
 mod state;
+pub mod streams;
 mod subscription;
 mod sync;
 #[cfg(test)]

@@ -40,6 +40,11 @@ impl Topics {
         self.image.topic(name).map(AsRef::as_ref)
     }
 
+    /// How many partitions a topic has, if it exists.
+    pub(in crate::group) fn partition_count(&self, name: &str) -> Option<i32> {
+        self.topic(name).map(partition_count)
+    }
+
     pub(in crate::group) fn name(&self, id: Uuid) -> Option<&Arc<str>> {
         self.image.topic_by_id(id).map(|topic| &topic.name)
     }
@@ -61,7 +66,7 @@ impl Topics {
     }
 
     /// The hash of the topics with these names, which come in order; 0 if none exists.
-    pub(super) fn metadata_hash<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> i64 {
+    pub(in crate::group) fn metadata_hash<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> i64 {
         let mut topics = names.into_iter().filter_map(|name| self.topic(name)).peekable();
         if topics.peek().is_none() {
             return 0;

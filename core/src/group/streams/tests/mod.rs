@@ -1,0 +1,4 @@
+//! Tests of the pure parts of streams groups.
+
+mod assignor;
+mod topology;

@@ -1,0 +1,1 @@
+//! Topologies: their checks, and what becomes of them on the topics there are.
