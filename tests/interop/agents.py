@@ -12,6 +12,9 @@ clients.Bootstrap) how to be let in; bytes are base64. The answer is
     consume    topic, count, group, commit, isolation, wait_ms: what was read, also when the time was up before
     two_members  topic, partitions, group, strategy, protocol, instance_ids: who owned which partitions at last
     transform  source, sink, group, transactional_id, count: reads, writes on and commits in transactions
+    share      topic, group, count, wait_ms: what a member of a share group was given, and the how-manieth time; with `hold`
+               another member has taken it before and keeps it (Java only)
+    set_group_config  group, configs (Java only)
     fence      topic, transactional_id: the error a producer gets when a second one has taken its id
 """
 
@@ -107,6 +110,13 @@ class Agent:
     def transform(self, bootstrap, source, sink, group, transactional_id, count):
         self._ask("transform", bootstrap, source=source, sink=sink, group=group, transactional_id=transactional_id,
                   count=count)
+
+    def share(self, bootstrap, topic, group, count, wait=TIMEOUT, hold=False):
+        return [tuple(row) for row in self._ask("share", bootstrap, topic=topic, group=group, count=count,
+                                                wait_ms=int(wait * 1000), hold=hold)]
+
+    def set_group_config(self, bootstrap, group, configs):
+        self._ask("set_group_config", bootstrap, group=group, configs=configs)
 
     def fence(self, bootstrap, topic, transactional_id):
         return self._ask("fence", bootstrap, topic=topic, transactional_id=transactional_id)
@@ -206,7 +216,7 @@ class Java(Agent):
     """Apache Kafka's own clients."""
 
     name = "java"
-    can = Agent.can | {"cooperative", "static", "consumer protocol", "fence", "transaction time-out"}
+    can = Agent.can | {"cooperative", "static", "consumer protocol", "fence", "transaction time-out", "share"}
 
     def __init__(self, build_dir, script):
         super().__init__(build_dir)

@@ -33,7 +33,7 @@ def free_ports(distance: int) -> int:
 
 
 #: So that nothing in the cases waits for long.
-FAST = ["group.initial.rebalance.delay.ms=0", "log.cleaner.backoff.ms=300"]
+FAST = ["group.initial.rebalance.delay.ms=0", "log.cleaner.backoff.ms=300", "group.share.min.record.lock.duration.ms=1000"]
 
 
 class Riverrun:

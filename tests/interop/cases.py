@@ -173,6 +173,38 @@ def group_member_dies(client, broker):
     same(client, sent, client.consume(broker.bootstrap, topic, len(sent), group, commit=True))
 
 
+def _share_group(client, broker, values, **configs):
+    topic, group = unique("share"), unique("share-group")
+    client.create_topic(broker.bootstrap, topic, 1)
+    client.set_group_config(broker.bootstrap, group, {"share.auto.offset.reset": "earliest", **configs})
+    client.produce(broker.bootstrap, topic, [(None, value, [], BASE) for value in values])
+    return topic, group
+
+
+def share_group_acknowledges(client, broker):
+    """A share group gives a released record again, a rejected and an accepted one not (KIP-932)."""
+    topic, group = _share_group(client, broker, [b"one", b"release two", b"reject three", b"four"])
+    got = client.share(broker.bootstrap, topic, group, 5)
+    assert sorted(got) == [("four", 1), ("one", 1), ("reject three", 1), ("release two", 1), ("release two", 2)], got
+    assert not client.share(broker.bootstrap, topic, group, 1, wait=QUIET)
+
+
+def share_group_locks_end(client, broker):
+    """What a member holds on to is given to another once the lock has ended."""
+    topic, group = _share_group(client, broker, [b"one", b"two"], **{"share.record.lock.duration.ms": "2000"})
+    got = client.share(broker.bootstrap, topic, group, 2, hold=True)
+    assert sorted(got) == [("one", 2), ("two", 2)], got
+
+
+def share_group_reads_committed(client, broker):
+    """A share group may be told to pass over what was not committed."""
+    topic, group = _share_group(client, broker, [b"plain"], **{"share.isolation.level": "read_committed"})
+    for value, how in ((b"aborted", "abort"), (b"committed", "commit")):
+        client.produce(broker.bootstrap, topic, [(None, value, [], BASE)], transaction=how, transactional_id=unique("txn"))
+    got = client.share(broker.bootstrap, topic, group, 3, wait=2 * QUIET)
+    assert sorted(got) == [("committed", 1), ("plain", 1)], got
+
+
 def groups_admin(client, broker):
     """A group is listed, and can be deleted once it is empty."""
     topic, group, sent = unique("groups"), unique("group"), records(3)
@@ -273,6 +305,7 @@ OPTIONAL = [
     ("transactions", transaction_commits), ("transactions", transaction_aborts),
     ("transaction time-out", transaction_times_out), ("fence", transaction_fences),
     ("transform", consume_transform_produce), ("crash", group_member_dies),
+    ("share", share_group_acknowledges), ("share", share_group_locks_end), ("share", share_group_reads_committed),
 ]
 
 

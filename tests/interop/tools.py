@@ -211,7 +211,7 @@ def reassignment(tools, broker):
 
 
 def share_groups(tools, broker):
-    """kafka-console-share-consumer reads, kafka-share-groups lists and describes."""
+    """kafka-console-share-consumer reads; kafka-share-groups lists, describes, resets and deletes."""
     topic, group = _filled(tools, broker), unique("share")
     tools.at(broker, "kafka-configs", "--alter", "--entity-type", "groups", "--entity-name", group, "--add-config",
              "share.auto.offset.reset=earliest")
@@ -219,7 +219,14 @@ def share_groups(tools, broker):
                    "--timeout-ms", "30000")
     _holds(out, "value0", "value9")
     _holds(tools.at(broker, "kafka-share-groups", "--list"), group)
-    _holds(tools.at(broker, "kafka-share-groups", "--describe", "--group", group), topic)
+    _holds(tools.at(broker, "kafka-share-groups", "--describe", "--group", group), rf"{group}\s+{topic}\s+0\s+\d+\s+0")
+    _holds(tools.at(broker, "kafka-share-groups", "--describe", "--group", group, "--state"), rf"{group}.*Empty")
+    _holds(tools.at(broker, "kafka-share-groups", "--reset-offsets", "--to-earliest", "--group", group, "--topic", topic,
+                    "--execute"), rf"{topic}\s+0\s+0")
+    _holds(tools.at(broker, "kafka-share-groups", "--describe", "--group", group), rf"{group}\s+{topic}\s+0\s+0\s+10")
+    _holds(tools.at(broker, "kafka-share-groups", "--delete-offsets", "--group", group, "--topic", topic), rf"{topic}\s+Success")
+    _holds(tools.at(broker, "kafka-share-groups", "--delete", "--group", group), "was successful")
+    assert group not in tools.at(broker, "kafka-share-groups", "--list")
 
 
 def client_metrics(tools, broker):

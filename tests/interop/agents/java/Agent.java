@@ -29,8 +29,10 @@ import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.consumer.AcknowledgeType;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.KafkaShareConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -351,6 +353,45 @@ public class Agent {
         }
     }
 
+    /**
+     * Reads as a member of a share group. Of each record the first delivery is treated as its value begins: "release" is
+     * given back, "reject" is refused for good, all else accepted; returns the values with their delivery counts.
+     */
+    static JsonNode share(JsonNode request) throws Exception {
+        Map<String, Object> config = base(request);
+        config.put("group.id", request.get("group").asText());
+        config.put("share.acknowledgement.mode", "explicit");
+        int count = request.get("count").asInt();
+        long wait = request.has("wait_ms") ? request.get("wait_ms").asLong() : TIMEOUT.toMillis();
+        long deadline = System.currentTimeMillis() + wait;
+        ArrayNode found = JSON.createArrayNode();
+        try (var holder = new KafkaShareConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+             var consumer = new KafkaShareConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+            if (request.path("hold").asBoolean()) {
+                holder.subscribe(List.of(request.get("topic").asText()));
+                for (int held = 0; held < count && System.currentTimeMillis() < deadline; ) {
+                    held += holder.poll(Duration.ofMillis(200)).count();
+                }
+            }
+            consumer.subscribe(List.of(request.get("topic").asText()));
+            while (found.size() < count && System.currentTimeMillis() < deadline) {
+                for (var record : consumer.poll(Duration.ofMillis(200))) {
+                    String value = new String(record.value(), StandardCharsets.UTF_8);
+                    boolean first = record.deliveryCount().orElse((short) 0) == 1;
+                    found.addArray().add(value).add(record.deliveryCount().orElse((short) 0));
+                    consumer.acknowledge(record, value.startsWith("reject") ? AcknowledgeType.REJECT
+                        : value.startsWith("release") && first ? AcknowledgeType.RELEASE : AcknowledgeType.ACCEPT);
+                }
+                for (var failed : consumer.commitSync().values()) {
+                    if (failed.isPresent()) {
+                        throw failed.get();
+                    }
+                }
+            }
+        }
+        return found;
+    }
+
     static JsonNode handle(JsonNode request) throws Exception {
         String topic = text(request, "topic", null);
         int partition = request.path("partition").asInt();
@@ -417,6 +458,17 @@ public class Agent {
                 return twoMembers(request);
             case "transform":
                 return transform(request);
+            case "share":
+                return share(request);
+            case "set_group_config":
+                return admin(request, admin -> {
+                    ConfigResource group = new ConfigResource(ConfigResource.Type.GROUP, request.get("group").asText());
+                    Collection<AlterConfigOp> changes = new ArrayList<>();
+                    configs(request).forEach((name, value) ->
+                        changes.add(new AlterConfigOp(new ConfigEntry(name, value), AlterConfigOp.OpType.SET)));
+                    get(admin.incrementalAlterConfigs(Map.of(group, changes)).all());
+                    return null;
+                });
             case "fence":
                 return fence(request);
             default:
