@@ -7,9 +7,12 @@ use common::{BOTH, Peer, builder};
 use riverrun_core::protocol::{
     ErrorCode,
     messages::{
-        ApiVersionsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest,
-        UpdateFeaturesRequest, UpdateFeaturesResponse,
+        AlterShareGroupOffsetsRequest, ApiVersionsRequest, ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest,
+        DeleteShareGroupOffsetsRequest, DescribeConfigsRequest, DescribeShareGroupOffsetsRequest,
+        IncrementalAlterConfigsRequest, ListConfigResourcesRequest, ShareAcknowledgeRequest, ShareFetchRequest,
+        ShareGroupDescribeRequest, ShareGroupHeartbeatRequest, UpdateFeaturesRequest, UpdateFeaturesResponse,
         describe_configs::{DescribeConfigsResource, DescribeConfigsResourceResult},
+        describe_share_group_offsets::DescribeShareGroupOffsetsRequestGroup,
         incremental_alter_configs::{AlterConfigsResource, AlterableConfig},
         update_features::FeatureUpdateKey,
     },
@@ -179,4 +182,54 @@ async fn levels_of_features_are_checked_changed_and_kept() {
         assert_eq!(announced(&peer).await, Some(2));
         broker.shutdown().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_belongs_to_a_feature_that_is_off_is_refused() {
+    let broker = builder().in_memory().start().await.unwrap();
+    for way in BOTH {
+        let peer = Peer::connect(&broker, way).await;
+        let consumer = async || {
+            let request = ConsumerGroupHeartbeatRequest { group_id: "g".to_owned(), ..Default::default() };
+            let beat = peer.call(request).await.error_code;
+            let request = ConsumerGroupDescribeRequest { group_ids: vec!["g".to_owned()], ..Default::default() };
+            vec![beat, peer.call(request).await.groups[0].error_code]
+        };
+        let share = async || {
+            let group_id = || "g".to_owned();
+            let beat = peer.call(ShareGroupHeartbeatRequest { group_id: group_id(), ..Default::default() }).await;
+            let request = ShareGroupDescribeRequest { group_ids: vec![group_id()], ..Default::default() };
+            let described = peer.call(request).await.groups[0].error_code;
+            let request = ShareFetchRequest { group_id: Some(group_id()), ..Default::default() };
+            let fetched = peer.call(request).await.error_code;
+            let request = ShareAcknowledgeRequest { group_id: Some(group_id()), ..Default::default() };
+            let acknowledged = peer.call(request).await.error_code;
+            let group = DescribeShareGroupOffsetsRequestGroup { group_id: group_id(), topics: None };
+            let offsets =
+                peer.call(DescribeShareGroupOffsetsRequest { groups: vec![group] }).await.groups[0].error_code;
+            let request = AlterShareGroupOffsetsRequest { group_id: group_id(), ..Default::default() };
+            let altered = peer.call(request).await.error_code;
+            let request = DeleteShareGroupOffsetsRequest { group_id: group_id(), ..Default::default() };
+            vec![
+                beat.error_code,
+                described,
+                fetched,
+                acknowledged,
+                offsets,
+                altered,
+                peer.call(request).await.error_code,
+            ]
+        };
+        let off = ErrorCode::UnsupportedVersion.code();
+        for (name, other) in [("group.version", "share.version"), ("share.version", "group.version")] {
+            assert_eq!(update_feature(&peer, name, 0, SAFE_DOWNGRADE, false).await.error_code, 0);
+            let (groups, shares) = (consumer().await, share().await);
+            let (refused, served) = if name == "group.version" { (groups, shares) } else { (shares, groups) };
+            assert!(refused.iter().all(|code| *code == off), "{way:?} {name} off: {refused:?}");
+            assert!(served.iter().all(|code| *code != off), "{way:?} {other} on: {served:?}");
+            assert_eq!(update_feature(&peer, name, 1, UPGRADE, false).await.error_code, 0);
+        }
+        assert!(consumer().await.iter().chain(&share().await).all(|code| *code != off), "{way:?}: both are on again");
+    }
+    broker.shutdown().await.unwrap();
 }

@@ -24,13 +24,15 @@ use crate::{RequestContext, node::Node};
 pub(crate) const METADATA_VERSION: SupportedFeature =
     SupportedFeature { name: riverrun_core::metadata::METADATA_VERSION, min: 7, max: 30 };
 
+/// 1: the consumer protocol is served (KIP-848).
+pub(super) const GROUP_VERSION: SupportedFeature = SupportedFeature { name: "group.version", min: 0, max: 1 };
+
+/// 1: share groups are served (KIP-932).
+pub(super) const SHARE_VERSION: SupportedFeature = SupportedFeature { name: "share.version", min: 0, max: 1 };
+
 /// The features of the cluster with the levels that are served; the greatest is in force unless another was set.
-pub(crate) const FEATURES: [SupportedFeature; 4] = [
-    METADATA_VERSION,
-    SupportedFeature { name: "group.version", min: 0, max: 1 },
-    SupportedFeature { name: "share.version", min: 0, max: 1 },
-    SupportedFeature { name: "transaction.version", min: 0, max: 2 },
-];
+pub(crate) const FEATURES: [SupportedFeature; 4] =
+    [METADATA_VERSION, GROUP_VERSION, SHARE_VERSION, SupportedFeature { name: "transaction.version", min: 0, max: 2 }];
 
 pub(super) fn handle(node: &Node, context: &RequestContext, request: &ApiVersionsRequest) -> ApiVersionsResponse {
     if context.api_version >= 3 {

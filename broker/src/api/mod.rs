@@ -25,6 +25,7 @@ mod describe_topic_partitions;
 mod describe_transactions;
 mod elect_leaders;
 mod end_txn;
+mod features;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -184,6 +185,9 @@ pub(crate) fn handle(node: &Arc<Node>, context: &RequestContext, body: RequestBo
 }
 
 fn dispatch(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Reply {
+    if let Some(refusal) = features::refusal(node, &body) {
+        return Reply::Now(refusal);
+    }
     match body {
         RequestBody::Produce(request) => produce::handle(node, context, request),
         RequestBody::Fetch(request) => fetch::handle(node, context, request),
