@@ -1,5 +1,5 @@
 //! Group commit: one thread per data directory that has the logs synced that were written to, several at a time if there
-//! are several. All appends that arrive while the disk works share the next sync.
+//! are several ([`SyncPool`]). All appends that arrive while the disk works share the next sync.
 //!
 //! A failed sync takes the whole directory offline, for good: what the disk holds is unknown, and a second sync would
 //! report success without telling. The metadata log goes first in every round, so that records in a topic are never
@@ -7,20 +7,14 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use riverrun_core::log::StorageError;
 
-use super::{METADATA_TOPIC, Partition};
-
-/// Logs that are synced at a time.
-const SYNCING_THREADS: usize = 8;
+use super::{METADATA_TOPIC, Partition, sync_pool::SyncPool};
 
 /// The queue of logs to sync, and whether the directory is in order.
 #[derive(Debug, Default)]
@@ -96,7 +90,9 @@ impl Flusher {
         self.changed.notify_one();
     }
 
-    fn run(&self) {
+    fn run(self: &Arc<Self>) {
+        let flusher = Arc::clone(self);
+        let mut pool = SyncPool::new(move |partition: Arc<Partition>| flusher.sync(&partition));
         loop {
             let mut queue = self.lock();
             queue.take_due();
@@ -116,28 +112,8 @@ impl Flusher {
             let (metadata, others): (Vec<_>, Vec<_>) =
                 round.into_iter().partition(|partition| &*partition.topic_partition().topic == METADATA_TOPIC);
             metadata.iter().for_each(|partition| self.sync(partition));
-            self.sync_all(&others);
+            pool.run(others);
         }
-    }
-
-    /// Syncs logs, several at a time: a disk commits what comes together at once.
-    fn sync_all(&self, partitions: &[Arc<Partition>]) {
-        let next = AtomicUsize::new(0);
-        let work = || {
-            while let Some(partition) = partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.sync(partition);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..partitions.len().min(SYNCING_THREADS) {
-                let helper = std::thread::Builder::new().name("riverrun-sync".to_owned());
-                if let Err(error) = helper.spawn_scoped(scope, work) {
-                    // The others do its work.
-                    tracing::debug!(%error, "cannot start a thread to sync with");
-                }
-            }
-            work();
-        });
     }
 
     fn sync(&self, partition: &Arc<Partition>) {

@@ -9,6 +9,7 @@ mod housekeeping;
 mod opening;
 mod partition;
 mod replay;
+mod sync_pool;
 mod tails;
 #[cfg(test)]
 mod tests;
@@ -271,6 +272,8 @@ impl Storage {
                     continue;
                 }
                 let folder = self.place.root.join(partition.topic_partition().to_string());
+                // A flush under way names this folder, and a failed one is taken for a failing disk. None follows.
+                let _no_flush = partition.flush_turn();
                 // Kafka's form. Renamed at once, so that a topic of the same name can be made anew.
                 let doomed = self.place.root.join(format!("{}.{topic_id}-delete", partition.topic_partition()));
                 match self.place.vfs.rename(&folder, &doomed) {

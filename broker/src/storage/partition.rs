@@ -6,7 +6,6 @@
 //! Lock order: a partition's state, then the flusher's queue. Callbacks run without either.
 
 use std::{
-    io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +18,8 @@ use riverrun_core::{
     LeaderEpoch, TopicPartition,
     log::{
         AbortedTransaction, ActiveProducer, AppendError, AppendInfo, AppendOrigin, Bookmark, Cleanable, Durability,
-        FileSpan, FlushTicket, Found, Log, LogConfig, OffsetTime, ReadError, ReadInfo, StorageError, TransactionMarker,
+        FileSpan, FlushError, FlushTicket, Flushed, Found, Log, LogConfig, OffsetTime, ReadError, ReadInfo,
+        StorageError, TransactionMarker,
     },
 };
 
@@ -553,7 +553,7 @@ impl Partition {
         (state.log.recovery_point(), state.log.log_start_offset(), state.log.bookmark())
     }
 
-    /// Held for as long as a flush lasts, by whoever flushes. Taken before the state.
+    /// Held for as long as a flush lasts, by whoever flushes or takes the files away. Taken before the state.
     pub(super) fn flush_turn(&self) -> MutexGuard<'_, ()> {
         self.flushing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -700,7 +700,11 @@ impl Partition {
     }
 
     /// Takes note of a flush that has ended.
-    pub(super) fn complete_flush(&self, ticket: &FlushTicket, result: io::Result<()>) -> Result<(), StorageError> {
+    pub(super) fn complete_flush(
+        &self,
+        ticket: &FlushTicket,
+        result: Result<Flushed, FlushError>,
+    ) -> Result<(), StorageError> {
         let mut state = self.lock();
         let durable = state.log.complete_flush(ticket, result)?;
         let reached = state.advance(durable);

@@ -1,6 +1,8 @@
 //! The data directory on a disk that fails: what was acknowledged, and what is said afterwards.
 
 mod compaction;
+mod group_commit;
+mod watched;
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,9 +40,13 @@ fn reopened(vfs: &SimulatedVfs, id: Uuid, count: i32) -> Arc<Storage> {
 }
 
 fn without_topics(vfs: &SimulatedVfs) -> Arc<Storage> {
+    on(Arc::new(vfs.clone()))
+}
+
+fn on(vfs: Arc<dyn Vfs>) -> Arc<Storage> {
     vfs.create_dir_all("/data".as_ref()).unwrap();
     let place = Place {
-        vfs: Arc::new(vfs.clone()),
+        vfs,
         memory: Arc::new(SimulatedVfs::in_memory()),
         root: "/data".into(),
         directory_id: Uuid([1; 16]),

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     CheckpointError, Log, StorageError, checkpoint,
-    open::METADATA,
+    open::{EPOCHS, METADATA},
     rest::SyncedPlace,
     roll::write_whole,
     segment::file_name,
@@ -22,9 +22,29 @@ pub struct FlushTicket {
     pub(super) files: Vec<Arc<dyn VfsFile>>,
     /// Folders whose names have changed.
     pub(super) folders: Vec<PathBuf>,
+    /// The leader epochs, if their file does not have them, and the file.
+    epochs: Option<(PathBuf, Vec<(i32, i64)>)>,
     pub(super) vfs: Arc<dyn Vfs>,
     pub(super) up_to: SyncedPlace,
     names: bool,
+}
+
+/// What a ticket has done.
+#[derive(Debug, Clone, Copy)]
+pub struct Flushed {
+    /// Whether the file of the leader epochs was removed, since the disk is full.
+    epochs_removed: bool,
+}
+
+/// Why a ticket failed. Never to be retried: hand it to [`super::Log::complete_flush`].
+#[derive(Debug, thiserror::Error)]
+pub enum FlushError {
+    /// The file of the leader epochs cannot be replaced.
+    #[error("the leader epochs cannot be written")]
+    Epochs(#[source] io::Error),
+    /// What the disk holds is unknown.
+    #[error("a sync failed")]
+    Sync(#[source] io::Error),
 }
 
 impl FlushTicket {
@@ -33,15 +53,38 @@ impl FlushTicket {
         self.up_to.offset
     }
 
-    /// Syncs. Blocks for as long as the disk takes; must run before the log's next ticket is taken.
+    /// Writes the leader epochs if they have changed, and syncs. Blocks for as long as the disk takes; must end before the
+    /// log's next ticket is taken.
     ///
     /// # Errors
-    /// Those of the file system. Never to be retried: hand the error to [`super::Log::complete_flush`].
-    pub fn run(&self) -> io::Result<()> {
+    /// [`FlushError`].
+    pub fn run(&self) -> Result<Flushed, FlushError> {
+        // Records whose epoch the file does not know must not be told to be durable: nobody reads them again for it.
+        let epochs_removed = self.write_epochs().map_err(FlushError::Epochs)?;
         for file in &self.files {
-            file.sync_data()?;
+            file.sync_data().map_err(FlushError::Sync)?;
         }
-        self.folders.iter().try_for_each(|folder| self.vfs.sync_dir(folder))
+        self.folders.iter().try_for_each(|folder| self.vfs.sync_dir(folder)).map_err(FlushError::Sync)?;
+        Ok(Flushed { epochs_removed })
+    }
+
+    /// Returns whether the file was removed instead, since the disk is full: without it the epochs are read off the
+    /// batches, with an old one they would be wrong.
+    fn write_epochs(&self) -> io::Result<bool> {
+        let Some((path, epochs)) = &self.epochs else { return Ok(false) };
+        match checkpoint::write_epochs(&*self.vfs, path, epochs) {
+            Ok(()) => Ok(false),
+            Err(CheckpointError::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
+                match self.vfs.remove(path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+                path.parent().map_or(Ok(()), |folder| self.vfs.sync_dir(folder))?;
+                Ok(true)
+            }
+            Err(CheckpointError::Io { source, .. }) => Err(source),
+            Err(error) => Err(io::Error::other(error)),
+        }
     }
 }
 
@@ -66,9 +109,8 @@ impl Log {
         } else {
             None
         };
-        let epochs_removed = self.write_epochs_if_changed()?;
         let mut files = std::mem::take(&mut self.closed_files);
-        let mut names_changed = !files.is_empty() || epochs_removed;
+        let mut names_changed = !files.is_empty();
         for (base, handle) in segments {
             files.push(handle);
             names_changed |= base >= self.recovery_point;
@@ -79,6 +121,8 @@ impl Log {
         if files.is_empty() {
             return Ok(None);
         }
+        let changed = std::mem::take(&mut self.epochs_dirty);
+        let epochs = changed.then(|| (self.folder.join(EPOCHS), self.epochs.entries().to_vec()));
         let mut folders = Vec::new();
         files.extend(metadata);
         if names_changed || self.names_unsynced {
@@ -94,7 +138,7 @@ impl Log {
             position: active.map_or(0, |segment| segment.size),
         };
         let (vfs, names) = (Arc::clone(&self.vfs), self.names_unsynced);
-        Ok(Some(FlushTicket { files, folders, vfs, up_to, names }))
+        Ok(Some(FlushTicket { files, folders, epochs, vfs, up_to, names }))
     }
 
     /// After a failed sync nothing may be taken for durable any more, whatever a second one says.
@@ -108,51 +152,35 @@ impl Log {
         Err(StorageError { action: "flush", file, source })
     }
 
-    /// Returns whether the file was removed instead, since the disk is full: without it the epochs are read off the
-    /// batches, with an old one they would be wrong.
-    fn write_epochs_if_changed(&mut self) -> Result<bool, StorageError> {
-        if !self.epochs_dirty {
-            return Ok(false);
-        }
-        let path = self.folder.join("leader-epoch-checkpoint");
-        let written = checkpoint::write_epochs(&*self.vfs, &path, self.epochs.entries());
-        let failed = match written {
-            Ok(()) => {
-                self.epochs_dirty = false;
-                return Ok(false);
-            }
-            Err(CheckpointError::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
-                match self.vfs.remove(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => error,
-                    _ => return Ok(true),
-                }
-            }
-            Err(error) => io::Error::other(error),
-        };
-        self.offline = Some(format!("{} cannot be written: {failed}", path.display()));
-        Err(StorageError { action: "write", file: path.display().to_string(), source: failed })
-    }
-
     /// Takes note of a ticket that has run. An error takes the log offline: what the disk holds is unknown then, and a
     /// second sync would report success without telling.
     ///
     /// # Errors
     /// [`StorageError`] with the ticket's error.
-    pub fn complete_flush(&mut self, ticket: &FlushTicket, result: io::Result<()>) -> Result<i64, StorageError> {
-        match result {
-            Ok(()) => {
+    pub fn complete_flush(
+        &mut self,
+        ticket: &FlushTicket,
+        result: Result<Flushed, FlushError>,
+    ) -> Result<i64, StorageError> {
+        let (action, path, source) = match result {
+            Ok(flushed) => {
+                self.epochs_dirty |= flushed.epochs_removed;
                 self.names_unsynced &= !ticket.names;
                 if ticket.up_to.offset >= self.recovery_point {
                     self.recovery_point = ticket.up_to.offset;
                     self.synced = Some(ticket.up_to);
                 }
-                Ok(self.recovery_point)
+                return Ok(self.recovery_point);
             }
-            Err(source) => {
-                self.offline = Some(format!("a sync of {} failed: {source}", self.folder.display()));
-                Err(StorageError { action: "sync", file: self.folder.display().to_string(), source })
-            }
-        }
+            Err(FlushError::Epochs(source)) => ("write", self.folder.join(EPOCHS), source),
+            Err(FlushError::Sync(source)) => ("sync", self.folder.clone(), source),
+        };
+        let file = path.display().to_string();
+        self.offline = Some(match action {
+            "write" => format!("{file} cannot be written: {source}"),
+            _ => format!("a sync of {file} failed: {source}"),
+        });
+        Err(StorageError { action, file, source })
     }
 
     /// Syncs on the calling thread. Returns the offset before which everything is durable.

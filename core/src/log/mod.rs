@@ -71,7 +71,7 @@ pub use config::{CleanupPolicy, ConfigEntry, ConfigError, ConfigType, Durability
 pub use directory::{DirectoryError, DirectoryIdentity, LogDirectory};
 pub use epochs::LeaderEpochs;
 pub use error::{AppendError, OpenError, ReadError, StorageError};
-pub use flush::FlushTicket;
+pub use flush::{FlushError, FlushTicket, Flushed};
 pub use marker::TransactionMarker;
 pub use open::{LogOptions, OpenHints};
 pub use partition_log::{AppendInfo, Log};

@@ -22,6 +22,8 @@ use crate::{TopicPartition, Uuid};
 
 /// The file that names the topic a folder belongs to.
 pub(super) const METADATA: &str = "partition.metadata";
+/// The file that says which leader epoch began where.
+pub(super) const EPOCHS: &str = "leader-epoch-checkpoint";
 
 /// What a log is opened with.
 #[derive(Debug, Clone)]
@@ -153,7 +155,7 @@ impl Log {
         if compaction::complete_swaps(&*self.vfs, &folder, &names)? {
             names = self.vfs.list(&folder).map_err(io_error("list", &folder))?;
         }
-        let epochs = match checkpoint::read_epochs(&*self.vfs, &folder.join("leader-epoch-checkpoint")) {
+        let epochs = match checkpoint::read_epochs(&*self.vfs, &folder.join(EPOCHS)) {
             Ok(epochs) => epochs,
             // It is derived: the headers of the batches say the same.
             Err(CheckpointError::Malformed { .. }) => None,
