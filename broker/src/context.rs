@@ -1,6 +1,8 @@
 //! Who asks, and how: what a handler knows of a request besides its body.
 
-use crate::Principal;
+use std::sync::Arc;
+
+use crate::{Principal, quotas::Mute};
 
 /// The circumstances of one request.
 #[derive(Debug, Clone)]
@@ -20,6 +22,10 @@ pub struct RequestContext {
     pub listener: Option<usize>,
     /// Whether records may be sent from their files.
     pub(crate) takes_files: bool,
+    /// The bytes of the request, where it came as bytes.
+    pub(crate) request_bytes: Option<usize>,
+    /// Until when the client is left alone for the sake of a quota.
+    pub(crate) mute: Option<Arc<Mute>>,
 }
 
 impl RequestContext {
@@ -33,6 +39,8 @@ impl RequestContext {
             principal: Principal::anonymous(),
             listener: None,
             takes_files: false,
+            request_bytes: None,
+            mute: None,
         }
     }
 }

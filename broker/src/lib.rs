@@ -11,10 +11,11 @@
 //! | `storage` | the data directory, partitions, group commit, retention, compaction |
 //! | `metadata`, `topics` | the metadata log and what follows from its changes |
 //! | `groups` | the driver of the group coordinator |
+//! | `quotas` | what clients use is counted, and those beyond their quota wait |
 //! | `security` | listeners' protocols, TLS, principals |
 //! | [`config`] | Kafka's broker settings, one table |
 //!
-//! Not here: quotas, replication.
+//! Not here: replication.
 
 #![deny(missing_docs)]
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
@@ -32,6 +33,7 @@ mod limits;
 mod listener;
 mod metadata;
 mod node;
+mod quotas;
 mod reply;
 mod security;
 mod share;

@@ -17,6 +17,7 @@ use crate::{
     groups::{CoordinatorError, GroupConfigs, Groups, Shard},
     listener::OpenConnections,
     metadata::{ChangeError, MetadataStore},
+    quotas::Quotas,
     security::{Authorizer, ListenerSecurity},
     share::Shares,
     storage::{CleanerSettings, Committed, Storage},
@@ -43,6 +44,7 @@ pub(crate) struct Node {
     pub(crate) shares: Shares,
     pub(crate) connections: OpenConnections,
     pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) quotas: Arc<Quotas>,
     /// What clients are told of each listener.
     pub(crate) endpoints: Vec<Endpoint>,
     /// Who may do what.

@@ -28,6 +28,7 @@ use crate::{
     listener::{self, OpenConnections},
     metadata::MetadataStore,
     node::Node,
+    quotas::Quotas,
     security::{Authorizer, ListenerSecurity},
     share::{SHARE_STATE_TOPIC, Shares},
     storage::{Place, Storage, StorageOpenError, Upkeep},
@@ -217,6 +218,8 @@ fn open(
     let metadata = Arc::new(metadata.map_err(|error| StartError::Metadata { problem: error.to_string() })?);
     let slots = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let fetch_sessions = FetchSessions::new(slots, FETCH_SESSION_EVICTION_MS);
+    let quotas = Arc::new(Quotas::new(&config, &told.security, clock));
+    quotas.apply(&metadata.image());
     let node = Node {
         id,
         cluster_id,
@@ -232,6 +235,7 @@ fn open(
         metadata,
         connections: OpenConnections::default(),
         fetch_sessions,
+        quotas,
         endpoints: told.endpoints,
         listeners: told.security,
         authorizer: told.authorizer,

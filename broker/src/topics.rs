@@ -13,6 +13,7 @@ use riverrun_core::{
         CreateTopic, CreateTopicError, Creation, DeleteTopicError, Image, InvalidConfig, MetadataRecord,
         PARTITIONS_PER_REQUEST_MAX, Topic,
     },
+    quota::MutationRefused,
 };
 
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     groups::OFFSETS_TOPIC,
     metadata::ChangeError,
     node::Node,
+    quotas::MutationQuota,
     share::SHARE_STATE_TOPIC,
     storage::{Committed, StorageOpenError, TopicLogs},
     transactions::TRANSACTIONS_TOPIC,
@@ -32,13 +34,18 @@ fn decide_creations(
     requests: &[CreateTopic],
     cluster: &ClusterView,
     rules: &Rules,
+    quota: &MutationQuota,
 ) -> (Vec<MetadataRecord>, Vec<Result<Creation, TopicError<CreateTopicError>>>) {
     let mut image = image.clone();
     let mut records = Vec::new();
     let mut decided = Vec::with_capacity(requests.len());
     let mut asked = 0;
     for request in requests {
-        let mut one = image.create_topic(request, cluster, rules).map_err(TopicError::Refused);
+        let one = image.create_topic(request, cluster, rules).map_err(TopicError::Refused);
+        let mut one = one.and_then(|creation| {
+            quota.take(usize::try_from(creation.partition_count).unwrap_or_default())?;
+            Ok(creation)
+        });
         if let Ok(creation) = &mut one {
             let new = std::mem::take(&mut creation.records);
             asked += usize::try_from(creation.partition_count).unwrap_or_default();
@@ -72,6 +79,8 @@ pub(crate) enum TopicError<E> {
     Internal { name: String },
     #[error("{reason}")]
     NotMade { reason: String },
+    #[error(transparent)]
+    Throttled(#[from] MutationRefused),
 }
 
 /// What became of one change of several.
@@ -83,7 +92,7 @@ pub(crate) type Changed<T, E> = Result<(T, Committed), ChangeError<TopicError<E>
 impl Node {
     /// Makes a topic.
     pub(crate) fn create_topic(&self, request: &CreateTopic) -> Changed<Creation, CreateTopicError> {
-        let (mut outcomes, committed) = self.create_topics(std::slice::from_ref(request));
+        let (mut outcomes, committed) = self.create_topics(std::slice::from_ref(request), &MutationQuota::free());
         let outcome = outcomes.pop().unwrap_or_else(|| {
             Err(ChangeError::Refused(TopicError::NotMade { reason: "no decision was made".to_owned() }))
         });
@@ -95,10 +104,11 @@ impl Node {
     pub(crate) fn create_topics(
         &self,
         requests: &[CreateTopic],
+        quota: &MutationQuota,
     ) -> (Vec<Outcome<Creation, CreateTopicError>>, Committed) {
         let (cluster, rules) = (self.cluster(), self.rules());
         let changed = self.metadata.change(
-            |image| Ok(decide_creations(image, requests, &cluster, &rules)),
+            |image| Ok(decide_creations(image, requests, &cluster, &rules, quota)),
             |image, decided| self.make_partitions(image, requests, decided),
         );
         match changed {
@@ -129,13 +139,18 @@ impl Node {
     }
 
     /// Adds partitions to a topic. Blocks on the disk.
-    pub(crate) fn create_partitions(&self, request: &CreatePartitions) -> Changed<(), CreatePartitionsError> {
+    pub(crate) fn create_partitions(
+        &self,
+        request: &CreatePartitions,
+        quota: &MutationQuota,
+    ) -> Changed<(), CreatePartitionsError> {
         let mut had = 0;
         self.metadata
             .change(
                 |image| {
                     had = image.topic(&request.topic).map_or(0, |topic| topic.partitions.len());
                     let records = image.create_partitions(request, &self.cluster()).map_err(TopicError::Refused)?;
+                    quota.take(usize::try_from(request.partition_count).unwrap_or_default().saturating_sub(had))?;
                     Ok((records, had))
                 },
                 |image, had| {
@@ -161,7 +176,11 @@ impl Node {
     }
 
     /// Deletes topics, by name or by id, all with one write of the metadata. Each may be refused apart. Blocks on the disk.
-    pub(crate) fn delete_topics(&self, wanted: &[TopicRef]) -> (Vec<Outcome<Arc<Topic>, DeleteTopicError>>, Committed) {
+    pub(crate) fn delete_topics(
+        &self,
+        wanted: &[TopicRef],
+        quota: &MutationQuota,
+    ) -> (Vec<Outcome<Arc<Topic>, DeleteTopicError>>, Committed) {
         let changed = self.metadata.change(
             |image| {
                 let mut records = Vec::new();
@@ -172,6 +191,7 @@ impl Node {
                             let unknown = DeleteTopicError::UnknownName { name: topic.name.to_string() };
                             return Err(TopicError::Refused(unknown));
                         }
+                        quota.take(topic.partitions.len())?;
                         records.extend(more);
                         Ok(topic)
                     });

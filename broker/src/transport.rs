@@ -13,7 +13,7 @@ use riverrun_client::{
 };
 use riverrun_core::protocol::{ApiKey, RequestBody, ResponseBody, supported_versions};
 
-use crate::{Reply, RequestContext, api, broker::Inner};
+use crate::{Reply, RequestContext, api, broker::Inner, quotas::Mute};
 
 /// Leads to one broker, whatever address is asked for: a single node has one.
 pub(crate) struct InProcess {
@@ -43,7 +43,8 @@ impl Transport for InProcess {
             Err(ConnectError::ShutDown { address: to.clone() })
         } else {
             let id = self.broker.node.connections.next_id();
-            Ok(Arc::new(InProcessConnection { broker: Arc::clone(&self.broker), id }) as Arc<dyn Connection>)
+            let (broker, mute) = (Arc::clone(&self.broker), Arc::default());
+            Ok(Arc::new(InProcessConnection { broker, id, mute }) as Arc<dyn Connection>)
         };
         ready(connected).boxed()
     }
@@ -52,6 +53,8 @@ impl Transport for InProcess {
 struct InProcessConnection {
     broker: Arc<Inner>,
     id: u64,
+    /// Until when answers are held back for the sake of a quota.
+    mute: Arc<Mute>,
 }
 
 impl fmt::Debug for InProcessConnection {
@@ -80,15 +83,32 @@ impl Connection for InProcessConnection {
         if !self.versions(api).is_some_and(|versions| versions.contains(&version)) {
             return ready(Err(CallError::Unsupported { api })).boxed();
         }
-        let context = RequestContext::in_process(self.id, version, None);
-        match api::handle(node, &context, request) {
+        let mut context = RequestContext::in_process(self.id, version, None);
+        if node.quotas.is_active() {
+            context.mute = Some(Arc::clone(&self.mute));
+        }
+        let answer = match api::handle(node, &context, request) {
             Reply::Now(response) => ready(Ok(Some(response))).boxed(),
             Reply::Stored(stored) => ready(Ok(Some(stored.body))).boxed(),
             Reply::StoredLater(stored) => async move { Ok(Some(stored.await.body)) }.boxed(),
             Reply::Later(response) => async move { Ok(Some(response.await)) }.boxed(),
             Reply::Never => ready(Ok(None)).boxed(),
             Reply::Close => ready(Err(CallError::Closed { source: None })).boxed(),
+        };
+        if context.mute.is_none() {
+            return answer;
         }
+        // No socket can be left unread, so a client beyond its quota gets its answer late.
+        let (mute, clock, stopping) = (Arc::clone(&self.mute), node.clock, node.stopping.clone());
+        async move {
+            let answer = answer.await;
+            tokio::select! {
+                () = mute.passed(&clock) => {}
+                () = stopping.cancelled() => {}
+            }
+            answer
+        }
+        .boxed()
     }
 
     fn is_closed(&self) -> bool {

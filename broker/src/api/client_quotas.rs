@@ -1,5 +1,5 @@
 //! DescribeClientQuotas and AlterClientQuotas (API keys 48, 49): bounds for users, client ids and addresses (KIP-546).
-//! They are kept and told; nothing is throttled by them yet, which the log says when one is set.
+//! What they do is in `crate::quotas`.
 
 use std::sync::Arc;
 
@@ -138,8 +138,8 @@ fn change(
         },
         |_, ()| Ok(()),
     );
-    if changed.is_ok() && !validate_only && alterations.iter().any(|(_, value)| value.is_some()) {
-        tracing::warn!(?entity, "a quota is set; it is kept, but nothing is throttled by it");
+    if changed.is_ok() && !validate_only {
+        node.quotas.apply(&node.image());
     }
     let changed = changed.map(|((), committed)| committed);
     changed.map_err(|error| change_code(&error, |_: &InvalidQuota| ErrorCode::InvalidRequest))

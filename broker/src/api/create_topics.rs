@@ -1,5 +1,5 @@
 //! CreateTopics (API key 19). v4: counts of -1 mean the broker's defaults (KIP-464); v5: the topic's settings come back
-//! (KIP-525); v7: its id.
+//! (KIP-525); v6: THROTTLING_QUOTA_EXCEEDED (KIP-599); v7: its id.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -16,21 +16,26 @@ use riverrun_core::{
 };
 
 use super::{describe_configs, topic_code};
-use crate::{Reply, node::Node, storage::Committed};
+use crate::{Reply, RequestContext, node::Node, quotas::MutationQuota, storage::Committed};
 
-pub(super) fn handle(node: &Arc<Node>, request: CreateTopicsRequest) -> Reply {
-    let creating = node.off_runtime(move |node| create(node, &request));
+/// The first version that knows THROTTLING_QUOTA_EXCEEDED.
+const STRICT: i16 = 6;
+
+pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: CreateTopicsRequest) -> Reply {
+    let quota = Arc::new(MutationQuota::of(&node.quotas, context, STRICT));
+    let charged = Arc::clone(&quota);
+    let creating = node.off_runtime(move |node| create(node, &request, &charged));
     Reply::later(async move {
         let (mut topics, committed) = creating.await;
         let lost = committed.await.is_err();
         for topic in topics.iter_mut().filter(|topic| lost && topic.error_code == ErrorCode::None.code()) {
             topic.error_code = ErrorCode::KafkaStorageError.code();
         }
-        CreateTopicsResponse { topics, ..Default::default() }
+        CreateTopicsResponse { topics, throttle_time_ms: quota.settle() }
     })
 }
 
-fn create(node: &Node, request: &CreateTopicsRequest) -> (Vec<CreatableTopicResult>, Committed) {
+fn create(node: &Node, request: &CreateTopicsRequest, quota: &MutationQuota) -> (Vec<CreatableTopicResult>, Committed) {
     let mut named: HashMap<&str, usize> = HashMap::new();
     for topic in &request.topics {
         *named.entry(&topic.name).or_default() += 1;
@@ -42,7 +47,7 @@ fn create(node: &Node, request: &CreateTopicsRequest) -> (Vec<CreatableTopicResu
         .filter(|topic| once(topic))
         .map(|topic| command(node, topic, request.validate_only))
         .collect();
-    let (outcomes, committed) = node.create_topics(&commands);
+    let (outcomes, committed) = node.create_topics(&commands, quota);
     let mut outcomes = commands.iter().zip(outcomes);
     let result = |topic: &CreatableTopic| {
         let Some((command, outcome)) = once(topic).then(|| outcomes.next()).flatten() else {

@@ -28,6 +28,7 @@ use read::{Answer, Limits};
 use crate::{
     Reply, RequestContext,
     node::Node,
+    quotas::FetchQuota,
     reply::Stored,
     storage::{FetchWaiter, ReadIsolation},
 };
@@ -89,6 +90,8 @@ struct Fetch {
     session_id: i32,
     partitions: Partitions,
     waiter: Arc<FetchWaiter>,
+    /// Absent if the client has none.
+    quota: Option<FetchQuota>,
 }
 
 impl Fetch {
@@ -100,8 +103,10 @@ impl Fetch {
             READ_COMMITTED => ReadIsolation::Committed,
             _ => ReadIsolation::HighWatermark,
         };
+        let quota = FetchQuota::of(&node.quotas, context);
+        let burst_max = quota.as_ref().map_or(usize::MAX, |quota| quota.burst_max);
         let limits = Limits {
-            max_bytes: to_size(request.max_bytes.min(node.start_config.fetch_max_bytes)),
+            max_bytes: to_size(request.max_bytes.min(node.start_config.fetch_max_bytes)).min(burst_max),
             isolation,
             reads_zstd: context.api_version >= 10,
             takes_files: context.takes_files && context.api_version >= 10,
@@ -122,7 +127,7 @@ impl Fetch {
         } else {
             node.fetch_sessions.go_on(&names, (id, epoch), request.topics, request.forgotten_topics_data, isolation)?
         };
-        Ok(Self { node: Arc::clone(node), limits, min_bytes, session_id, partitions, waiter })
+        Ok(Self { node: Arc::clone(node), limits, min_bytes, session_id, partitions, waiter, quota })
     }
 
     /// Has the partitions tell of what becomes readable.
@@ -158,8 +163,28 @@ impl Fetch {
     }
 
     fn finish(mut self, answer: Answer) -> Stored {
+        let mut throttle_time_ms = 0;
+        if let Some(quota) = &self.quota {
+            let charge = quota.charge(answer.wire_bytes());
+            throttle_time_ms = charge.throttle_time_ms;
+            if charge.withheld {
+                return self.withheld(throttle_time_ms);
+            }
+        }
         let (responses, files) = self.partitions.finish(answer);
-        let message = FetchResponse { session_id: self.session_id, responses, ..Default::default() };
+        let message = FetchResponse { throttle_time_ms, session_id: self.session_id, responses, ..Default::default() };
         Stored { body: message.into(), files }
+    }
+
+    /// The answer to a client that is beyond its quota: nothing, and no session that would begin with it. One that goes
+    /// on has not been told anything.
+    fn withheld(self, throttle_time_ms: i32) -> Stored {
+        let begins = self.partitions.begin_session();
+        if begins {
+            self.node.fetch_sessions.end(self.session_id);
+        }
+        let session_id = if begins { 0 } else { self.session_id };
+        let message = FetchResponse { throttle_time_ms, session_id, ..Default::default() };
+        Stored { body: message.into(), files: Vec::new() }
     }
 }

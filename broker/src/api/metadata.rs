@@ -28,9 +28,13 @@ use crate::{
     groups::OFFSETS_TOPIC,
     metadata::ChangeError,
     node::Node,
+    quotas::MutationQuota,
     storage::Committed,
     topics::{TopicError, is_internal},
 };
+
+/// Every version: a topic that is not made now is unknown, which all clients ask for again.
+const STRICT: i16 = 0;
 
 pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: MetadataRequest) -> Reply {
     let version = context.api_version;
@@ -44,8 +48,10 @@ pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: Metada
     if missing.is_empty() {
         return Reply::now(respond(wanted.into_iter().map(|topic| find(node, version, topic, unknown)).collect()));
     }
+    let quota = Arc::new(MutationQuota::of(&node.quotas, context, STRICT));
+    let charged = Arc::clone(&quota);
     let creating = node.off_runtime(move |node| {
-        let (refusals, committed) = create(node, &missing);
+        let (refusals, committed) = create(node, &missing, &charged);
         let code =
             |name: &Option<String>| name.as_ref().and_then(|name| refusals.get(name).copied()).unwrap_or(unknown);
         let found = wanted.into_iter().map(|topic| {
@@ -58,7 +64,7 @@ pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: Metada
         let (topics, committed) = creating.await;
         // Should it fail, the client finds out when it uses the topic.
         let _ = committed.await;
-        respond(topics)
+        MetadataResponse { throttle_time_ms: quota.settle(), ..respond(topics) }
     })
 }
 
@@ -119,14 +125,18 @@ fn find(node: &Node, version: i16, wanted: MetadataRequestTopic, unknown: ErrorC
 }
 
 /// Makes topics, together. Returns why those that are refused are.
-fn create(node: &Arc<Node>, names: &[String]) -> (HashMap<String, ErrorCode>, Committed) {
+fn create(node: &Arc<Node>, names: &[String], quota: &MutationQuota) -> (HashMap<String, ErrorCode>, Committed) {
     let mut refusals = HashMap::new();
     let mut note = |name: &str, error: &ChangeError<TopicError<CreateTopicError>>| {
         // Another request was quicker.
         if matches!(error, ChangeError::Refused(TopicError::Refused(CreateTopicError::AlreadyExists { .. }))) {
             return;
         }
-        let (code, message) = topic_code(error);
+        let (mut code, message) = topic_code(error);
+        if code == ErrorCode::ThrottlingQuotaExceeded {
+            // No version of this API knows it; the client asks again.
+            code = ErrorCode::UnknownTopicOrPartition;
+        }
         tracing::warn!(topic = name, message, "cannot create the topic automatically");
         refusals.insert(name.to_owned(), code);
     };
@@ -147,7 +157,7 @@ fn create(node: &Arc<Node>, names: &[String]) -> (HashMap<String, ErrorCode>, Co
             ..CreateTopic::default()
         };
         let commands: Vec<_> = names.iter().map(new).collect();
-        let (outcomes, _) = node.create_topics(&commands);
+        let (outcomes, _) = node.create_topics(&commands, quota);
         for (name, outcome) in names.iter().zip(outcomes) {
             match outcome {
                 Ok(_) => tracing::info!(topic = %name, "topic created automatically"),

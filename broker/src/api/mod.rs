@@ -77,6 +77,7 @@ use crate::{
     groups::CoordinatorError,
     metadata::ChangeError,
     node::Node,
+    quotas,
     security::{
         Permissions,
         guard::{self, Decision},
@@ -163,6 +164,13 @@ pub(crate) fn is_served(key: ApiKey) -> bool {
 
 /// Begins a request, as far as its client may. Whatever it changes has happened when this returns.
 pub(crate) fn handle(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Reply {
+    if !node.quotas.is_active() {
+        return permitted(node, context, body);
+    }
+    quotas::charge(&node.quotas, context, body, |body| permitted(node, context, body))
+}
+
+fn permitted(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Reply {
     if !node.authorizer.is_enabled() && !guard::wants_operations(&body) {
         return dispatch(node, context, body);
     }
@@ -207,7 +215,7 @@ fn dispatch(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Re
         RequestBody::SaslHandshake(_) => Reply::now(sasl::handshake()),
         RequestBody::SaslAuthenticate(_) => Reply::now(sasl::authenticate()),
         RequestBody::ApiVersions(request) => Reply::now(api_versions::handle(node, context, &request)),
-        RequestBody::CreateTopics(request) => create_topics::handle(node, request),
+        RequestBody::CreateTopics(request) => create_topics::handle(node, context, request),
         RequestBody::DeleteTopics(request) => delete_topics::handle(node, context, request),
         RequestBody::DeleteRecords(request) => delete_records::handle(node, &request),
         RequestBody::InitProducerId(request) => init_producer_id::handle(node, context, request),
@@ -230,7 +238,7 @@ fn dispatch(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Re
         RequestBody::ListPartitionReassignments(_) => Reply::now(partition_reassignments::list()),
         RequestBody::DescribeQuorum(request) => Reply::now(describe_quorum::handle(node, context, &request)),
         RequestBody::UnregisterBroker(request) => Reply::now(unregister_broker::handle(node, &request)),
-        RequestBody::CreatePartitions(request) => create_partitions::handle(node, request),
+        RequestBody::CreatePartitions(request) => create_partitions::handle(node, context, request),
         RequestBody::DeleteGroups(request) => delete_groups::handle(node, request),
         RequestBody::OffsetDelete(request) => offset_delete::handle(node, request),
         RequestBody::DescribeCluster(request) => Reply::now(describe_cluster::handle(node, context, &request)),
@@ -360,6 +368,7 @@ where
 {
     change_code(error, |error| match error {
         TopicError::Refused(error) => ErrorCode::from(error),
+        TopicError::Throttled(_) => ErrorCode::ThrottlingQuotaExceeded,
         TopicError::Storage(_) | TopicError::NotMade { .. } => ErrorCode::KafkaStorageError,
         TopicError::DeletionDisabled => ErrorCode::TopicDeletionDisabled,
         TopicError::Internal { .. } => ErrorCode::InvalidTopicException,

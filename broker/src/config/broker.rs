@@ -128,6 +128,10 @@ settings! {
         "Milliseconds after which a client must authenticate again by SASL (KIP-368); 0 for never. May be set per listener and mechanism.";
     controller_listener_names: Vec<String> = Vec::new(), "controller.listener.names", any, High, ReadOnly,
         "Listeners of Kafka's controller. There is no separate controller here: they are not opened.";
+    controller_quota_window_num: i32 = 11, "controller.quota.window.num", at_least(1), Low, ReadOnly,
+        "Windows over which changed partitions are counted for controller_mutation_rate.";
+    controller_quota_window_size_seconds: i32 = 1, "controller.quota.window.size.seconds", at_least(1), Low, ReadOnly,
+        "Seconds of each of these windows.";
     default_replication_factor: i32 = 1, "default.replication.factor", at_least(1), Medium, ReadOnly,
         "Replicas of a topic created without saying how many. A single node can hold one.";
     delete_topic_enable: bool = true, "delete.topic.enable", any, High, ReadOnly,
@@ -254,6 +258,8 @@ settings! {
         "Bytes of a segment's file, after which a new segment begins.";
     log_segment_delete_delay_ms: i64 = 60_000, "log.segment.delete.delay.ms", at_least(0), Low, Dynamic,
         "Milliseconds a deleted segment's files stay before they are removed.";
+    max_connection_creation_rate: i32 = i32::MAX, "max.connection.creation.rate", at_least(0), Medium, ReadOnly,
+        "Connections a second that are accepted over all listeners; more wait. May be set per listener; quotas bound single addresses.";
     max_connections: i32 = i32::MAX, "max.connections", at_least(0), Medium, ReadOnly,
         "Open connections over all listeners, above which new ones are closed at once.";
     max_connections_per_ip: i32 = i32::MAX, "max.connections.per.ip", at_least(0), Medium, ReadOnly,
@@ -282,6 +288,10 @@ settings! {
         "Partitions of __consumer_offsets; counts when the topic is created, on first use.";
     offsets_topic_segment_bytes: i32 = 104_857_600, "offsets.topic.segment.bytes", at_least(1_048_576), High, ReadOnly,
         "Bytes of a segment of __consumer_offsets; counts when the topic is created.";
+    quota_window_num: i32 = 11, "quota.window.num", at_least(1), Low, ReadOnly,
+        "Windows over which bytes, request time and connections are counted for client quotas.";
+    quota_window_size_seconds: i32 = 1, "quota.window.size.seconds", at_least(1), Low, ReadOnly,
+        "Seconds of each of these windows.";
     riverrun_authentication_timeout_ms: i32 = 30_000, "riverrun.authentication.timeout.ms", at_least(1), Low, ReadOnly,
         "Milliseconds a connection has for its TLS handshake and SASL authentication together.";
     riverrun_connection_inflight_max: i32 = 100, "riverrun.connection.inflight.max", at_least(1), Low, ReadOnly,

@@ -6,7 +6,8 @@
 //! Handling begins in the order of arrival and does not wait for earlier answers; only the oldest answer is awaited,
 //! since responses leave in request order (see [`Reply`]). Nothing is read while the queue is full or a write is
 //! blocked, and nothing is handled while enough record bytes wait to be written: a client that does not take its
-//! answers is not served further, and holds the memory of one response. Everything that is wrong with a connection
+//! answers is not served further, and holds the memory of one response. A client that is beyond a quota gets its answer,
+//! and nothing is read from it for as long as that says (KIP-219). Everything that is wrong with a connection
 //! ends that connection, with one log line.
 
 use std::{
@@ -205,6 +206,8 @@ impl Connection {
                 principal: session.principal().clone(),
                 listener: Some(origin.listener),
                 takes_files: false,
+                request_bytes: None,
+                mute: Some(Arc::default()),
             },
             input: FrameBuffer::new(session.receive_max().map_or(limit, |max| max.min(limit))),
             session,
@@ -223,6 +226,7 @@ impl Connection {
         let mut idle_timer = pin!(tokio::time::sleep(idle.unwrap_or(FOREVER)));
         let mut last_request = Instant::now();
         let mut authentication_timer = pin!(tokio::time::sleep_until(self.authentication_deadline()));
+        let mut mute_timer = pin!(tokio::time::sleep(FOREVER));
         let mut was_open = self.session.is_open();
         loop {
             self.handle_frames()?;
@@ -245,6 +249,10 @@ impl Connection {
             {
                 return Err(ended);
             }
+            let muted_until = self.muted_until();
+            if let Some(until) = muted_until {
+                mute_timer.as_mut().reset(until);
+            }
             let reads = self.may_read() && !node.stopping.is_cancelled();
             let waits_for_client = self.queue.pending.is_empty();
             tokio::select! {
@@ -258,13 +266,15 @@ impl Connection {
                 }
                 () = self.queue.front_ready(), if !waits_for_client => last_request = Instant::now(),
                 () = &mut stopped, if !node.stopping.is_cancelled() => {}
+                // The client was told to wait: that it did is not idleness.
+                () = &mut mute_timer, if muted_until.is_some() => last_request = Instant::now(),
                 () = &mut authentication_timer, if !self.session.is_open() => {
                     return Err(Ended::AuthenticationTimeout);
                 }
                 () = &mut idle_timer, if idle.is_some() => {
                     let idle = idle.unwrap_or(FOREVER);
                     let until = last_request + idle;
-                    if waits_for_client && until <= Instant::now() {
+                    if waits_for_client && muted_until.is_none() && until <= Instant::now() {
                         return Err(Ended::Idle(idle));
                     }
                     idle_timer.as_mut().reset(if waits_for_client { until } else { Instant::now() + idle });
@@ -278,12 +288,17 @@ impl Connection {
         let config = &self.node.start_config;
         let count_max = usize::try_from(config.riverrun_connection_inflight_max).unwrap_or(1);
         let bytes_max = usize::try_from(config.riverrun_connection_inflight_max_bytes).unwrap_or(1);
-        if self.closing.is_some() {
+        if self.closing.is_some() || self.muted_until().is_some() {
             return false;
         }
         let queue = &self.queue;
         let unsent = queue.record_bytes + self.output.remaining();
         queue.pending.len() < count_max && queue.request_bytes < bytes_max && unsent < GATHER_BYTES
+    }
+
+    /// Until when nothing is read, for the sake of a quota.
+    fn muted_until(&self) -> Option<Instant> {
+        self.context.mute.as_ref().and_then(|mute| mute.until(&self.node.clock))
     }
 
     /// Handles the frames that have arrived whole, as far as the connection's budget goes.
@@ -375,6 +390,7 @@ impl Connection {
         }
         let Some(body) = self.authenticate(&header, body, frame.len()) else { return Ok(()) };
         self.context.api_version = header.api_version;
+        self.context.request_bytes = Some(frame.len());
         if self.context.client_id != header.client_id {
             self.context.client_id.clone_from(&header.client_id);
         }

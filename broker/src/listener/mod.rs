@@ -16,6 +16,7 @@ use std::{
 };
 
 use dashmap::DashMap;
+use riverrun_core::quota::ConnectionVerdict;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
 use crate::{
@@ -24,10 +25,14 @@ use crate::{
     endpoint::Endpoint,
     error::StartError,
     node::Node,
+    quotas::millis,
     security::{ListenerSecurity, Session, certificate_principal},
 };
 use connection::Origin;
 use stream::Stream;
+
+/// Connections beyond a quota that are kept open, unread; those beyond are closed at once.
+const REFUSED_MAX: usize = 1_000;
 
 /// Connections that are open now, counted for the caps.
 #[derive(Debug, Default)]
@@ -38,6 +43,8 @@ pub(crate) struct OpenConnections {
     by_listener: DashMap<usize, usize>,
     /// Record bytes in responses that are not sent yet.
     unsent: AtomicUsize,
+    /// Connections that are kept unread until they are closed.
+    refused: AtomicUsize,
 }
 
 /// One counted connection; ends the count when dropped.
@@ -187,7 +194,18 @@ pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener, index: usize)
             () = node.stopping.cancelled() => return,
         };
         match accepted {
-            Ok((stream, peer)) => serve(&node, stream, peer, index),
+            Ok((stream, peer)) => match node.quotas.admit(peer.ip(), index) {
+                ConnectionVerdict::Accept { wait_ms: 0 } => serve(&node, stream, peer, index),
+                ConnectionVerdict::Accept { wait_ms } => {
+                    // Nobody else is accepted meanwhile: the listener as a whole has had too many.
+                    tokio::select! {
+                        () = tokio::time::sleep(millis(wait_ms)) => {}
+                        () = node.stopping.cancelled() => return,
+                    }
+                    serve(&node, stream, peer, index);
+                }
+                ConnectionVerdict::Refuse { throttle_ms } => refuse(&node, stream, throttle_ms),
+            },
             Err(error) => {
                 // Out of file descriptors as a rule: wait for some to be closed instead of spinning.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -198,6 +216,24 @@ pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener, index: usize)
             }
         }
     }
+}
+
+/// Closes a connection that is beyond its address's quota, after a while: one that is closed at once comes again at once.
+fn refuse(node: &Arc<Node>, stream: TcpStream, throttle_ms: i64) {
+    let node = Arc::clone(node);
+    if node.connections.refused.fetch_add(1, Ordering::Relaxed) >= REFUSED_MAX {
+        node.connections.refused.fetch_sub(1, Ordering::Relaxed);
+        return;
+    }
+    let tasks = node.tasks.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = tokio::time::sleep(millis(throttle_ms)) => {}
+            () = node.stopping.cancelled() => {}
+        }
+        node.connections.refused.fetch_sub(1, Ordering::Relaxed);
+        drop(stream);
+    });
 }
 
 fn serve(node: &Arc<Node>, stream: TcpStream, peer: SocketAddr, listener: usize) {

@@ -98,6 +98,8 @@ pub(crate) struct ListenerSecurity {
     pub(crate) authentication_timeout: Duration,
     /// Connections this listener may have open; none for no cap of its own.
     pub(crate) connections_max: Option<i32>,
+    /// Connections a second it accepts; none for no bound of its own.
+    pub(crate) creation_rate_max: Option<i32>,
 }
 
 impl ListenerSecurity {
@@ -113,6 +115,7 @@ impl ListenerSecurity {
         })?;
         let millis = |value: i32| Duration::from_millis(u64::try_from(value).unwrap_or(0));
         let own_cap = settings.is_listeners_own(name, "max.connections");
+        let own_rate = settings.is_listeners_own(name, "max.connection.creation.rate");
         Ok(Arc::new(Self {
             name: name.to_owned(),
             protocol,
@@ -122,6 +125,7 @@ impl ListenerSecurity {
             principal_rules,
             authentication_timeout: millis(config.riverrun_authentication_timeout_ms),
             connections_max: own_cap.then_some(config.max_connections),
+            creation_rate_max: own_rate.then_some(config.max_connection_creation_rate),
         }))
     }
 

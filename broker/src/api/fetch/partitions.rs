@@ -121,6 +121,11 @@ impl Partitions {
         matches!(self, Self::Session { .. })
     }
 
+    /// Whether the answer begins a session.
+    pub(super) fn begin_session(&self) -> bool {
+        matches!(self, Self::Session { all: true, .. })
+    }
+
     pub(super) fn watch(&mut self, waiter: &Arc<FetchWaiter>) {
         let Self::Plain(places) = self else { return };
         places.iter_mut().for_each(|(_, place)| place.watch(waiter, 0));

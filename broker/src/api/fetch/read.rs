@@ -78,7 +78,16 @@ impl Part {
     }
 }
 
+/// About what an answer has besides its partitions, and each of those besides its records.
+const ANSWER_OVERHEAD_BYTES: usize = 24;
+const PART_OVERHEAD_BYTES: usize = 48;
+
 impl Answer {
+    /// About what it is on the wire.
+    pub(super) fn wire_bytes(&self) -> usize {
+        self.bytes + ANSWER_OVERHEAD_BYTES + PART_OVERHEAD_BYTES * self.parts.len()
+    }
+
     pub(super) fn push(&mut self, token: u64, part: Part) {
         self.bytes += part.bytes();
         self.memory_bytes += part.memory_bytes();
