@@ -323,7 +323,7 @@ settings! {
     sasl_oauthbearer_jwks_endpoint_refresh_ms: i64 = 3_600_000, "sasl.oauthbearer.jwks.endpoint.refresh.ms", at_least(1), Low, ReadOnly,
         "Milliseconds between two looks at the JWKS for new keys.";
     sasl_oauthbearer_jwks_endpoint_url: Option<String> = None, "sasl.oauthbearer.jwks.endpoint.url", any, Medium, ReadOnly,
-        "Where the public keys of the issuer are: a file:// URL of a JWKS. Required for OAUTHBEARER.";
+        "Where the public keys of the issuer are: a file://, https:// or http:// URL of a JWKS. Required for OAUTHBEARER.";
     sasl_oauthbearer_sub_claim_name: String = "sub".to_owned(), "sasl.oauthbearer.sub.claim.name", any, Low, ReadOnly,
         "The claim that names the principal of a token.";
     sasl_server_max_receive_size: i32 = 524_288, "sasl.server.max.receive.size", at_least(1), Medium, ReadOnly,

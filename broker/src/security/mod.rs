@@ -16,6 +16,7 @@
 mod authorizer;
 mod certificate_name;
 pub(crate) mod guard;
+mod jwks;
 mod listener;
 mod oauth;
 mod pem;

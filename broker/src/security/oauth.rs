@@ -2,34 +2,22 @@
 //!
 //! It fails closed: without the issuer's keys, its name and an audience no listener with OAUTHBEARER starts, and a token
 //! without signature, expiry, issuer or audience is refused. Signatures are RS256, RS384, RS512, PS256, PS384, PS512,
-//! ES256 and ES384; `none` and shared secrets are not among them. Keys come from a JWKS file, which is read again when
-//! it changed, looked at when a token comes and at most every `sasl.oauthbearer.jwks.endpoint.refresh.ms`, or at once
-//! for a key id that is not known, but then not more often than every second.
+//! ES256 and ES384; `none` and shared secrets are not among them. See `jwks` for where keys come from.
 //!
 //! Source: RFC 7628, RFC 7519, RFC 7517; Kafka `OAuthBearerSaslServer`, `BrokerJwtValidator`.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
-
 use bytes::Bytes;
-use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
 use riverrun_core::sasl::base64_decode_url;
 use serde_json::Value;
 
 use super::{
-    pem,
+    jwks::{Jwks, URL},
     sasl::{Authenticated, SaslFailure, SaslStep},
 };
 use crate::config::BrokerConfig;
 
 /// The longest token that is looked at.
 const TOKEN_BYTES_MAX: usize = 64 * 1024;
-/// The most keys a JWKS may have.
-const KEYS_MAX: usize = 256;
-/// How often an unknown key id may lead to another look at the file.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A setting that OAUTHBEARER cannot do with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,41 +29,12 @@ pub(crate) struct InvalidOAuth {
 /// What tokens are checked against.
 #[derive(Debug)]
 pub(crate) struct OAuth {
-    path: String,
-    keys: Mutex<Keys>,
-    refresh: Duration,
+    keys: Jwks,
     issuer: String,
     audiences: Vec<String>,
     skew_ms: i64,
     sub_claim: String,
 }
-
-#[derive(Debug)]
-struct Keys {
-    known: Arc<Vec<Key>>,
-    read_at: Instant,
-}
-
-#[derive(Debug)]
-struct Key {
-    id: Option<String>,
-    /// The algorithm it is restricted to, if it is.
-    algorithm: Option<String>,
-    material: Material,
-}
-
-#[derive(Debug)]
-enum Material {
-    Rsa {
-        n: Vec<u8>,
-        e: Vec<u8>,
-    },
-    /// A point, uncompressed.
-    P256(Vec<u8>),
-    P384(Vec<u8>),
-}
-
-const URL: &str = "sasl.oauthbearer.jwks.endpoint.url";
 
 impl OAuth {
     /// Reads the settings, and the keys.
@@ -83,9 +42,6 @@ impl OAuth {
         let required = |setting, problem: &str| InvalidOAuth { setting, problem: problem.to_owned() };
         let url = config.sasl_oauthbearer_jwks_endpoint_url.as_deref();
         let url = url.ok_or_else(|| required(URL, "not set: without the issuer's keys no token could be checked"))?;
-        let path = url.strip_prefix("file://").ok_or_else(|| {
-            required(URL, "only file:// URLs are served; keep the JWKS in a file, which is read again when it changes")
-        })?;
         let issuer = config.sasl_oauthbearer_expected_issuer.clone().filter(|issuer| !issuer.is_empty());
         let issuer = issuer.ok_or_else(|| {
             required("sasl.oauthbearer.expected.issuer", "not set: tokens of any issuer would be taken")
@@ -95,33 +51,13 @@ impl OAuth {
             let problem = "not set: tokens that are meant for others would be taken";
             return Err(required("sasl.oauthbearer.expected.audience", problem));
         }
-        let known = read_keys(path).map_err(|problem| InvalidOAuth { setting: URL, problem })?;
         Ok(Self {
-            path: path.to_owned(),
-            keys: Mutex::new(Keys { known: Arc::new(known), read_at: Instant::now() }),
-            refresh: Duration::from_millis(
-                u64::try_from(config.sasl_oauthbearer_jwks_endpoint_refresh_ms).unwrap_or(u64::MAX),
-            ),
+            keys: Jwks::new(url, config)?,
             issuer,
             audiences,
             skew_ms: i64::from(config.sasl_oauthbearer_clock_skew_seconds) * 1000,
             sub_claim: config.sasl_oauthbearer_sub_claim_name.clone(),
         })
-    }
-
-    /// The keys, read again if it is time to, or if `id` is not among them.
-    fn keys_for(&self, id: Option<&str>) -> Arc<Vec<Key>> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let unknown = id.is_some() && !keys.known.iter().any(|key| key.id.as_deref() == id);
-        let age = keys.read_at.elapsed();
-        if age >= self.refresh || (unknown && age >= LOOK_AGAIN) {
-            keys.read_at = Instant::now();
-            match read_keys(&self.path) {
-                Ok(known) => keys.known = Arc::new(known),
-                Err(error) => tracing::error!(path = self.path, error, "the JWKS stays as it was"),
-            }
-        }
-        Arc::clone(&keys.known)
     }
 
     /// Checks a token and says whose it is.
@@ -145,9 +81,9 @@ impl OAuth {
         let id = parsed.get("kid").and_then(Value::as_str);
         let signature = base64_decode_url(signature).ok_or("the signature is no base64")?;
         let signed = token.rsplit_once('.').map_or("", |(signed, _)| signed);
-        let keys = self.keys_for(id);
-        let fits = |key: &&Key| id.is_none() || key.id.as_deref() == id;
-        let verified = keys.iter().filter(fits).any(|key| key.verify(algorithm, signed.as_bytes(), &signature));
+        let keys = self.keys.get(id);
+        let mut fitting = keys.iter().filter(|key| id.is_none() || key.id.as_deref() == id);
+        let verified = fitting.any(|key| key.verify(algorithm, signed.as_bytes(), &signature));
         if !verified {
             return Err("no key of the issuer made the signature".to_owned());
         }
@@ -188,67 +124,6 @@ impl OAuth {
         let user = text(&self.sub_claim).filter(|user| !user.is_empty()).ok_or("it names nobody")?;
         Ok(Authenticated { user: user.to_owned(), expires_at_ms: Some(expires) })
     }
-}
-
-impl Key {
-    fn verify(&self, algorithm: &str, signed: &[u8], mark: &[u8]) -> bool {
-        if self.algorithm.as_deref().is_some_and(|only| only != algorithm) {
-            return false;
-        }
-        match (&self.material, algorithm) {
-            (Material::Rsa { n, e }, _) => {
-                let parameters = match algorithm {
-                    "RS256" => &signature::RSA_PKCS1_2048_8192_SHA256,
-                    "RS384" => &signature::RSA_PKCS1_2048_8192_SHA384,
-                    "RS512" => &signature::RSA_PKCS1_2048_8192_SHA512,
-                    "PS256" => &signature::RSA_PSS_2048_8192_SHA256,
-                    "PS384" => &signature::RSA_PSS_2048_8192_SHA384,
-                    "PS512" => &signature::RSA_PSS_2048_8192_SHA512,
-                    _ => return false,
-                };
-                RsaPublicKeyComponents { n, e }.verify(parameters, signed, mark).is_ok()
-            }
-            (Material::P256(point), "ES256") => {
-                UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point).verify(signed, mark).is_ok()
-            }
-            (Material::P384(point), "ES384") => {
-                UnparsedPublicKey::new(&signature::ECDSA_P384_SHA384_FIXED, point).verify(signed, mark).is_ok()
-            }
-            _ => false,
-        }
-    }
-}
-
-fn read_keys(path: &str) -> Result<Vec<Key>, String> {
-    let text = pem::read(URL, path).map_err(|error| error.to_string())?;
-    parse_keys(&text)
-}
-
-fn parse_keys(text: &str) -> Result<Vec<Key>, String> {
-    let set: Value = serde_json::from_str(text).map_err(|error| format!("no JWKS: {error}"))?;
-    let listed = set.get("keys").and_then(Value::as_array).ok_or("no JWKS: it has no `keys`")?;
-    // Keys of other kinds are other listeners' business.
-    let keys: Vec<_> = listed.iter().take(KEYS_MAX).filter_map(parse_key).collect();
-    if keys.is_empty() { Err("the JWKS holds no RSA or EC signature key".to_owned()) } else { Ok(keys) }
-}
-
-fn parse_key(key: &Value) -> Option<Key> {
-    let text = |name: &str| key.get(name).and_then(Value::as_str);
-    let bytes = |name: &str| base64_decode_url(text(name)?);
-    if text("use").is_some_and(|purpose| purpose != "sig") {
-        return None;
-    }
-    let point = |length: usize| {
-        let (x, y) = (bytes("x")?, bytes("y")?);
-        (x.len() == length && y.len() == length).then(|| [vec![4], x, y].concat())
-    };
-    let material = match (text("kty")?, text("crv")) {
-        ("RSA", _) => Material::Rsa { n: bytes("n")?, e: bytes("e")? },
-        ("EC", Some("P-256")) => Material::P256(point(32)?),
-        ("EC", Some("P-384")) => Material::P384(point(48)?),
-        _ => return None,
-    };
-    Some(Key { id: text("kid").map(str::to_owned), algorithm: text("alg").map(str::to_owned), material })
 }
 
 /// One exchange: the token, or its refusal and the client's acknowledgement of it.
