@@ -5,20 +5,22 @@
 
 use super::{
     Decision, DescribedGroup, DescribedMember, GroupError, GroupId, GroupRecord, GroupShard, GroupState, ListFilter,
-    ListedGroup, classic::Group, consumer::ConsumerGroup, member::Member, offsets::tombstone, subscription,
+    ListedGroup, classic::Group, consumer::ConsumerGroup, member::Member, offsets::tombstone, streams::StreamsGroup,
+    subscription,
 };
 use crate::{TopicPartition, share::group::ShareGroupState};
 
 const CLASSIC: &str = "classic";
 const CONSUMER: &str = "consumer";
 const SHARE: &str = "share";
+const STREAMS: &str = "streams";
 
 impl GroupShard {
     /// The groups that pass `filter`, by name.
     pub fn list(&self, filter: &ListFilter) -> Vec<ListedGroup> {
         let is_type = |name: &str| filter.types.is_empty() || filter.types.contains(name);
         let is_state = |state: GroupState| filter.states.is_empty() || filter.states.contains(&state);
-        let wanted = |group: &&Group| is_state(group.state) && !self.consumers.contains_key(&group.id);
+        let wanted = |group: &&Group| is_state(group.state) && !self.is_of_new_protocol(&group.id);
         let listed = |group: &Group| ListedGroup {
             group_id: group.id.clone(),
             protocol_type: group.protocol_type.clone().unwrap_or_default(),
@@ -31,6 +33,12 @@ impl GroupShard {
             state: group.state(),
             group_type: CONSUMER,
         };
+        let streams = |group: &StreamsGroup| ListedGroup {
+            group_id: group.id.clone(),
+            protocol_type: STREAMS.to_owned(),
+            state: group.state(),
+            group_type: STREAMS,
+        };
         let share = self.share.list().map(|(group_id, state)| ListedGroup {
             group_id: group_id.clone(),
             protocol_type: SHARE.to_owned(),
@@ -42,7 +50,8 @@ impl GroupShard {
         });
         let classic = self.groups.values().filter(|_| is_type(CLASSIC)).filter(wanted).map(listed);
         let consumers = self.consumers.values().filter(|_| is_type(CONSUMER)).map(consumer);
-        let others = consumers.chain(share.filter(|_| is_type(SHARE)));
+        let streams = self.streams.values().filter(|_| is_type(STREAMS)).map(streams);
+        let others = consumers.chain(streams).chain(share.filter(|_| is_type(SHARE)));
         let mut groups: Vec<_> = classic.chain(others.filter(|group| is_state(group.state))).collect();
         groups.sort_by(|a, b| a.group_id.cmp(&b.group_id));
         groups
@@ -54,7 +63,7 @@ impl GroupShard {
     /// [`GroupError::GroupNotFound`]; before API version 6 that is answered as a group in state
     /// [`Dead`](GroupState::Dead) without an error.
     pub fn describe(&self, group_id: &GroupId) -> Result<DescribedGroup, GroupError> {
-        if self.consumers.contains_key(group_id) {
+        if self.is_of_new_protocol(group_id) {
             return Err(GroupError::WrongType { group: group_id.clone(), expected: CLASSIC });
         }
         let group = self.groups.get(group_id).ok_or_else(|| GroupError::GroupNotFound { group: group_id.clone() })?;
@@ -75,21 +84,23 @@ impl GroupShard {
     }
 
     fn try_delete(&self, group_id: &GroupId, out: &mut Decision) -> Result<(), GroupError> {
-        let consumer = self.consumers.get(group_id);
+        let (consumer, streams) = (self.consumers.get(group_id), self.streams.get(group_id));
         let group = self.groups.get(group_id);
-        if consumer.is_none() && group.is_none() {
+        if consumer.is_none() && streams.is_none() && group.is_none() {
             return Err(GroupError::GroupNotFound { group: group_id.clone() });
         }
         let has_members = group.is_some_and(|group| group.state != GroupState::Empty);
-        if has_members || consumer.is_some_and(|group| !group.is_empty()) {
+        let has_consumers = consumer.is_some_and(|group| !group.is_empty());
+        if has_members || has_consumers || streams.is_some_and(|group| !group.is_empty()) {
             return Err(GroupError::GroupNotEmpty { group: group_id.clone() });
         }
         if let Some(group) = group {
             self.forget_all_offsets(group, out);
         }
-        match consumer {
-            Some(consumer) => consumer.tombstones(&mut out.records),
-            None => out.records.push(GroupRecord::Group { group_id: group_id.clone(), value: None }),
+        match (consumer, streams) {
+            (Some(consumer), _) => consumer.tombstones(&mut out.records),
+            (None, Some(streams)) => streams.tombstones(&mut out.records),
+            (None, None) => out.records.push(GroupRecord::Group { group_id: group_id.clone(), value: None }),
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
     CommittedOffset, GenerationId, GroupId, GroupMetadata, GroupRecord, InstanceId, MemberId, MemberMetadata, consumer,
+    streams,
 };
 use crate::{
     TopicPartition,
@@ -85,6 +86,7 @@ pub fn encode_record(record: &GroupRecord) -> Result<EncodedRecord, EncodeError>
             Ok(EncodedRecord { key: encode_key(&key)?, value: value.as_ref().map(encode_group).transpose()? })
         }
         GroupRecord::Consumer { group_id, record } => consumer::codec::encode(group_id, record),
+        GroupRecord::Streams { group_id, record } => streams::codec::encode(group_id, record),
     }
 }
 
@@ -115,6 +117,7 @@ pub fn decode_record(key: &Bytes, value: Option<&Bytes>) -> Result<Option<GroupR
             }
         }
         other if consumer::codec::is_consumer_record(other) => consumer::codec::decode(other, key, value)?,
+        other if streams::codec::is_streams_record(other) => streams::codec::decode(other, key, value)?,
         other => {
             let share = share::group::decode(other, key, value).map_err(DecodeRecordError::Key)?;
             return Ok(share.map(GroupRecord::Share));
@@ -257,8 +260,8 @@ mod tests {
         let [_, (key, value), _] = golden();
         let legacy = as_type(LEGACY_OFFSET, &key);
         assert_eq!(decode_record(&legacy, Some(&value)), decode_record(&key, Some(&value)));
-        // Type 17 is the epoch of a streams group.
-        assert_eq!(decode_record(&hex("0011 0001 67"), None), Ok(None));
+        // No record type of Kafka 4.3 has this number.
+        assert_eq!(decode_record(&hex("0063 0001 67"), None), Ok(None));
         assert!(matches!(decode_record(&hex("00"), None), Err(DecodeRecordError::Key(_))));
         assert!(matches!(decode_record(&key, Some(&hex("0004 00"))), Err(DecodeRecordError::Value { .. })));
     }

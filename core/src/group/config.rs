@@ -32,6 +32,8 @@ pub struct GroupConfig {
     pub offset_metadata_bytes_max: usize,
     /// What holds for groups of the consumer protocol (KIP-848).
     pub consumer: ConsumerConfig,
+    /// What holds for groups of the streams protocol (KIP-1071).
+    pub streams: StreamsConfig,
     /// `group.share.*`: those of share groups.
     pub share: ShareGroupConfig,
 }
@@ -72,6 +74,38 @@ impl Default for ConsumerConfig {
     }
 }
 
+/// The settings `group.streams.*`. A group may set its own, except for the number of members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamsConfig {
+    /// `group.streams.session.timeout.ms`: silence after which a member is taken for dead. Default 45 s.
+    pub session_timeout_ms: i32,
+    /// `group.streams.heartbeat.interval.ms`: how often members are told to call. Default 5 s.
+    pub heartbeat_interval_ms: i32,
+    /// `group.streams.assignment.interval.ms`: the time between two assignments of a group. Default 1 s.
+    pub assignment_interval_ms: i32,
+    /// `group.streams.initial.rebalance.delay.ms`: how long a group without members waits for more after the first.
+    /// Default 3 s.
+    pub initial_rebalance_delay_ms: i32,
+    /// `group.streams.num.standby.replicas`: copies of each task's state. Default 0.
+    pub standby_replicas: i32,
+    /// `group.streams.max.size`: members of one group. Default 10 000; Kafka has no bound of its own.
+    pub members_max: usize,
+}
+
+impl Default for StreamsConfig {
+    fn default() -> Self {
+        Self {
+            session_timeout_ms: 45_000,
+            heartbeat_interval_ms: 5_000,
+            assignment_interval_ms: 1_000,
+            initial_rebalance_delay_ms: 3_000,
+            standby_replicas: 0,
+            members_max: 10_000,
+        }
+    }
+}
+
 impl Default for GroupConfig {
     fn default() -> Self {
         Self {
@@ -85,6 +119,7 @@ impl Default for GroupConfig {
             offsets_retention_check_interval_ms: 600_000,
             offset_metadata_bytes_max: 4_096,
             consumer: ConsumerConfig::default(),
+            streams: StreamsConfig::default(),
             share: ShareGroupConfig::default(),
         }
     }

@@ -1,6 +1,8 @@
 //! Why the coordinator refuses, and the one place where each reason becomes a Kafka error code.
 
-use super::{Epoch, GenerationId, GroupId, InstanceId, MemberId};
+use std::sync::Arc;
+
+use super::{Epoch, GenerationId, GroupId, InstanceId, MemberId, streams::InvalidTopology};
 use crate::protocol::ErrorCode;
 
 /// Why a request to the group coordinator was refused. [`ErrorCode::from`] gives the code for the wire.
@@ -143,8 +145,27 @@ pub enum GroupError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A member of the consumer protocol commits in a version that cannot tell its epoch.
-    #[error("members of the consumer protocol commit with OffsetCommit version 9 or above")]
+    /// No group can have this topology.
+    #[error(transparent)]
+    InvalidTopology(#[from] InvalidTopology),
+    /// A member of a streams group owns tasks of a part of the topology that there is not.
+    #[error("the topology has no subtopology {subtopology}")]
+    UnknownSubtopology {
+        /// The subtopology.
+        subtopology: Arc<str>,
+    },
+    /// A member of a streams group owns a task that there is not.
+    #[error("subtopology {subtopology} has {count} tasks, and none with the number {partition}")]
+    UnknownTask {
+        /// The subtopology.
+        subtopology: Arc<str>,
+        /// The number of the task.
+        partition: i32,
+        /// How many tasks there are.
+        count: i32,
+    },
+    /// A member of the consumer or the streams protocol commits in a version that cannot tell its epoch.
+    #[error("members of the consumer or the streams protocol commit with OffsetCommit version 9 or above")]
     OldCommitVersion,
     /// This broker coordinates the group no longer (the shard was unloaded).
     #[error("this broker is not the coordinator of the group")]
@@ -176,7 +197,11 @@ impl From<&GroupError> for ErrorCode {
             GroupError::UnreleasedInstance { .. } => Self::UnreleasedInstanceId,
             GroupError::UnsupportedAssignor { .. } => Self::UnsupportedAssignor,
             GroupError::InvalidRegex { .. } => Self::InvalidRegularExpression,
-            GroupError::InvalidRequest { .. } => Self::InvalidRequest,
+            GroupError::InvalidTopology(InvalidTopology::RegexUnsupported { .. })
+            | GroupError::UnknownSubtopology { .. }
+            | GroupError::UnknownTask { .. }
+            | GroupError::InvalidRequest { .. } => Self::InvalidRequest,
+            GroupError::InvalidTopology(_) => Self::StreamsInvalidTopology,
             GroupError::OldCommitVersion => Self::UnsupportedVersion,
             GroupError::NotCoordinator => Self::NotCoordinator,
             GroupError::LogUnavailable => Self::CoordinatorNotAvailable,

@@ -16,8 +16,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    CommittedOffset, Decision, GroupRecord, GroupShard, GroupState, Now, classic::Group, offsets::tombstone,
-    timer::Timer,
+    CommittedOffset, Decision, GroupRecord, GroupShard, GroupState, Now, classic::Group, consumer::ConsumerGroup,
+    offsets::tombstone, streams::StreamsGroup, timer::Timer,
 };
 use crate::TopicPartition;
 
@@ -34,19 +34,27 @@ impl GroupShard {
                 group.tombstones(&mut out.records);
             }
         }
+        for group in self.streams.values() {
+            if group.is_empty() && !self.groups.contains_key(&group.id) {
+                group.tombstones(&mut out.records);
+            }
+        }
     }
 }
 
 impl Group {
     fn expire_offsets(&self, shard: &GroupShard, now: Now, out: &mut Decision) {
         let (pending, retention_ms) = (&shard.pending, shard.config.offsets_retention_ms);
-        let consumer = shard.consumers.get(&self.id);
-        let subscribed = match consumer {
-            Some(group) => Some(group.subscribed_topics().into_iter().map(str::to_owned).collect()),
+        let (consumer, streams) = (shard.consumers.get(&self.id), shard.streams.get(&self.id));
+        let to_members = consumer.map(ConsumerGroup::subscribed_topics);
+        let to_members = to_members.or_else(|| streams.map(StreamsGroup::subscribed_topics));
+        let is_new_protocol = to_members.is_some();
+        let subscribed = match to_members {
+            Some(topics) => Some(topics.into_iter().map(str::to_owned).collect()),
             None => self.subscribed_topics(),
         };
-        let rule = match (consumer, &subscribed) {
-            (Some(_), Some(topics)) => Some(ExpiryRule::AfterCommitUnlessIn(topics)),
+        let rule = match (is_new_protocol, &subscribed) {
+            (true, Some(topics)) => Some(ExpiryRule::AfterCommitUnlessIn(topics)),
             _ => self.expiry_rule(subscribed.as_ref()),
         };
         let Some(rule) = rule else { return };
@@ -65,6 +73,10 @@ impl Group {
             if !remains && consumer.is_empty() {
                 consumer.tombstones(&mut out.records);
             }
+        } else if let Some(streams) = streams {
+            if !remains && streams.is_empty() {
+                streams.tombstones(&mut out.records);
+            }
         } else if !remains && self.state == GroupState::Empty && self.pending.is_empty() {
             out.records.push(GroupRecord::Group { group_id: self.id.clone(), value: None });
         }
@@ -81,6 +93,7 @@ impl Group {
             | (
                 GroupState::PreparingRebalance
                 | GroupState::CompletingRebalance
+                | GroupState::NotReady
                 | GroupState::Assigning
                 | GroupState::Reconciling
                 | GroupState::Dead,

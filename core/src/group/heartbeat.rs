@@ -13,9 +13,11 @@ impl Group {
         self.validate_member(&request.member_id, request.group_instance_id.as_ref())?;
         self.validate_generation(request.generation)?;
         match self.state {
-            GroupState::Empty | GroupState::Assigning | GroupState::Reconciling | GroupState::Dead => {
-                Err(GroupError::UnknownMember)
-            }
+            GroupState::Empty
+            | GroupState::NotReady
+            | GroupState::Assigning
+            | GroupState::Reconciling
+            | GroupState::Dead => Err(GroupError::UnknownMember),
             GroupState::PreparingRebalance => {
                 self.touch(&request.member_id, cx);
                 Err(GroupError::RebalanceInProgress)

@@ -86,9 +86,11 @@ impl Group {
             GroupState::CompletingRebalance | GroupState::Stable => {
                 known.is_some() || self.members.len() + self.pending.len() < members_max
             }
-            GroupState::Empty | GroupState::Assigning | GroupState::Reconciling | GroupState::Dead => {
-                self.pending.len() < members_max
-            }
+            GroupState::Empty
+            | GroupState::NotReady
+            | GroupState::Assigning
+            | GroupState::Reconciling
+            | GroupState::Dead => self.pending.len() < members_max,
         }
     }
 
@@ -143,7 +145,11 @@ impl Group {
             GroupState::CompletingRebalance => !unchanged,
             // A leader that joins knows of something the coordinator cannot see, such as a topic that has grown.
             GroupState::Stable => !unchanged || self.is_leader(member_id),
-            GroupState::Empty | GroupState::Assigning | GroupState::Reconciling | GroupState::Dead => {
+            GroupState::Empty
+            | GroupState::NotReady
+            | GroupState::Assigning
+            | GroupState::Reconciling
+            | GroupState::Dead => {
                 return Err(GroupError::UnknownMember);
             }
         };

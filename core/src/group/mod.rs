@@ -71,7 +71,7 @@ mod timer;
 mod transactions;
 
 pub use codec::{DecodeRecordError, EncodedRecord, decode_record, encode_record};
-pub use config::{ConsumerConfig, GroupConfig};
+pub use config::{ConsumerConfig, GroupConfig, StreamsConfig};
 pub use consumer::{
     Assigned, Assignor, ClassicSubscription, ConsumerHeartbeat, ConsumerHeartbeatResponse, ConsumerRecord,
     CurrentAssignment, DescribedConsumer, DescribedConsumerGroup, DescribedPartitions, Epoch, GroupEpoch, MemberState,

@@ -11,6 +11,7 @@ use super::{
     GroupShard, GroupState, MemberId, Now, OffsetCommitRequest, OffsetSelection, OffsetToCommit,
     classic::{Context, Group},
     consumer::ConsumerGroup,
+    streams::StreamsGroup,
 };
 use crate::TopicPartition;
 
@@ -22,10 +23,15 @@ impl GroupShard {
         now: Now,
     ) -> Decision<Result<Vec<CommitOutcome>, GroupError>> {
         let mut out = Decision::empty();
-        let admitted = match (self.consumers.get(&request.group_id), self.groups.contains_key(&request.group_id)) {
-            (Some(group), _) => group.admit_commit(request, false),
-            (None, false) => self.admit_commit_to_new(request),
-            (None, true) => self.admit_commit_to_classic(request, now, &mut out),
+        let group_id = &request.group_id;
+        let admitted = if let Some(group) = self.consumers.get(group_id) {
+            group.admit_commit(request, false)
+        } else if let Some(group) = self.streams.get(group_id) {
+            group.admit_commit(request, false)
+        } else if self.groups.contains_key(group_id) {
+            self.admit_commit_to_classic(request, now, &mut out)
+        } else {
+            self.admit_commit_to_new(request)
         };
         let response = admitted.map(|()| {
             let offsets = request.offsets.iter();
@@ -88,7 +94,8 @@ impl GroupShard {
         Ok(())
     }
 
-    /// Checks that a member may read positions of a group of the consumer protocol; of any other group anybody may.
+    /// Checks that a member may read positions of a group of the consumer or the streams protocol; of any other group
+    /// anybody may.
     ///
     /// # Errors
     /// [`GroupError::UnknownMember`] or [`GroupError::StaleMemberEpoch`].
@@ -98,7 +105,11 @@ impl GroupShard {
         member_id: Option<&MemberId>,
         generation: Option<GenerationId>,
     ) -> Result<(), GroupError> {
-        self.consumers.get(group_id).map_or(Ok(()), |group| group.admit_fetch(member_id, generation))
+        match (self.consumers.get(group_id), self.streams.get(group_id)) {
+            (Some(group), _) => group.admit_fetch(member_id, generation),
+            (None, Some(group)) => group.admit_fetch(member_id, generation),
+            (None, None) => Ok(()),
+        }
     }
 
     /// Reads positions: those asked for in the order asked, stored or not, or all that are stored, by topic. If they are
@@ -145,18 +156,20 @@ impl GroupShard {
         out: &mut Decision,
     ) -> Result<Vec<CommitOutcome>, GroupError> {
         let (consumer, group) = (self.consumers.get(group_id), self.groups.get(group_id));
-        if consumer.is_none() && group.is_none() {
+        let streams = self.streams.get(group_id);
+        if consumer.is_none() && streams.is_none() && group.is_none() {
             return Err(GroupError::GroupNotFound { group: group_id.clone() });
         }
         if group.is_some_and(|group| group.state != GroupState::Empty && !group.is_consumer_group()) {
             return Err(GroupError::GroupNotEmpty { group: group_id.clone() });
         }
         let subscribed = group.and_then(Group::subscribed_topics);
-        let to_consumer = consumer.map(ConsumerGroup::subscribed_topics).unwrap_or_default();
+        let mut to_members = consumer.map(ConsumerGroup::subscribed_topics).unwrap_or_default();
+        to_members.extend(streams.into_iter().flat_map(StreamsGroup::subscribed_topics));
         let is_subscribed = |topic: &str| {
             let has_members = group.is_some_and(|group| !group.members.is_empty());
             let by_classic = has_members && subscribed.as_ref().is_none_or(|topics| topics.contains(topic));
-            by_classic || to_consumer.contains(topic)
+            by_classic || to_members.contains(topic)
         };
         let mut delete = |tp: &TopicPartition| {
             if is_subscribed(&tp.topic) {
@@ -195,9 +208,11 @@ impl Group {
                 self.touch(member_id, cx);
                 Ok(())
             }
-            GroupState::Empty | GroupState::Assigning | GroupState::Reconciling | GroupState::Dead => {
-                Err(GroupError::UnknownMember)
-            }
+            GroupState::Empty
+            | GroupState::NotReady
+            | GroupState::Assigning
+            | GroupState::Reconciling
+            | GroupState::Dead => Err(GroupError::UnknownMember),
         }
     }
 

@@ -25,7 +25,7 @@ impl Group {
         match self.state {
             GroupState::Empty | GroupState::CompletingRebalance | GroupState::Stable => self.prepare_rebalance(cx),
             GroupState::PreparingRebalance => self.complete_join_if_ready(cx),
-            GroupState::Assigning | GroupState::Reconciling | GroupState::Dead => {}
+            GroupState::NotReady | GroupState::Assigning | GroupState::Reconciling | GroupState::Dead => {}
         }
     }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::{ConsumerRecord, GenerationId, GroupId, InstanceId, MemberId};
+use super::{ConsumerRecord, GenerationId, GroupId, InstanceId, MemberId, streams::StreamsRecord};
 use crate::{TopicPartition, Uuid, share::group::ShareGroupRecord};
 
 /// One change of durable state. `None` as a value is a tombstone.
@@ -26,6 +26,13 @@ pub enum GroupRecord {
         group_id: GroupId,
         /// The generation.
         value: Option<GroupMetadata>,
+    },
+    /// A change of a group of the streams protocol.
+    Streams {
+        /// The group.
+        group_id: GroupId,
+        /// The change.
+        record: StreamsRecord,
     },
     /// A change of a group of the consumer protocol.
     Consumer {

@@ -9,6 +9,7 @@ use super::{
     classic::{Context, Group},
     consumer::{ConsumerGroup, ConsumerRecord, Topics},
     join::JoinStep,
+    streams::{StreamsGroup, StreamsRecord},
     sync::SyncStep,
     timer::{Timer, Timers},
     transactions::PendingOffsets,
@@ -23,6 +24,8 @@ pub struct GroupShard {
     pub(super) groups: BTreeMap<GroupId, Group>,
     /// The groups of the consumer protocol.
     pub(super) consumers: BTreeMap<GroupId, ConsumerGroup>,
+    /// The groups of the streams protocol.
+    pub(super) streams: BTreeMap<GroupId, StreamsGroup>,
     pub(super) topics: Topics,
     pub(super) timers: Timers,
     pub(super) pending: PendingOffsets,
@@ -37,6 +40,7 @@ impl GroupShard {
             config,
             groups: BTreeMap::new(),
             consumers: BTreeMap::new(),
+            streams: BTreeMap::new(),
             topics: Topics::default(),
             timers: Timers::default(),
             pending: PendingOffsets::default(),
@@ -66,6 +70,7 @@ impl GroupShard {
             }
         }
         self.start_consumers(now, &mut out);
+        self.start_streams(now, &mut out);
         out
     }
 
@@ -77,6 +82,7 @@ impl GroupShard {
         }
         self.groups.clear();
         self.consumers.clear();
+        self.streams.clear();
         self.timers.clear();
         self.share.clear();
         self.pending = PendingOffsets::default();
@@ -124,6 +130,7 @@ impl GroupShard {
                 }
             }
             GroupRecord::Consumer { group_id, record } => self.replay_consumer(group_id, record),
+            GroupRecord::Streams { group_id, record } => self.replay_streams(group_id, record),
         }
     }
 
@@ -134,11 +141,7 @@ impl GroupShard {
                 {
                     self.cancel_consumer_timers(group_id, &member_id);
                 }
-                // What held its positions would otherwise be taken for a classic group.
-                let is_nothing = |group: &Group| group.is_unused() && !self.pending.has_group(group_id);
-                if self.groups.get(group_id).is_some_and(is_nothing) {
-                    self.groups.remove(group_id);
-                }
+                self.forget_unused(group_id);
             }
             ConsumerRecord::PartitionMetadata => {}
             ConsumerRecord::Member(member_id, None) => {
@@ -165,6 +168,49 @@ impl GroupShard {
                 let group = self.consumers.entry(group_id.clone());
                 group.or_insert_with(|| ConsumerGroup::new(group_id.clone())).replay(record);
             }
+        }
+    }
+
+    fn replay_streams(&mut self, group_id: &GroupId, record: &StreamsRecord) {
+        match record {
+            StreamsRecord::Group(None) => {
+                let members = self.streams.remove(group_id).into_iter().flat_map(|group| group.members.into_keys());
+                for member_id in members {
+                    self.cancel_streams_timers(group_id, &member_id);
+                }
+                self.timers.cancel(&Timer::StreamsInitialDelay(group_id.clone()));
+                self.forget_unused(group_id);
+            }
+            // A tombstone does not make a group.
+            StreamsRecord::Member(_, None)
+            | StreamsRecord::TargetEpoch(None)
+            | StreamsRecord::Target(_, None)
+            | StreamsRecord::Current(_, None)
+            | StreamsRecord::Topology(None) => {
+                if let StreamsRecord::Member(member_id, _) = record {
+                    self.cancel_streams_timers(group_id, member_id);
+                }
+                if let Some(group) = self.streams.get_mut(group_id) {
+                    group.replay(record);
+                }
+            }
+            StreamsRecord::Group(Some(_))
+            | StreamsRecord::Member(_, Some(_))
+            | StreamsRecord::TargetEpoch(Some(_))
+            | StreamsRecord::Target(_, Some(_))
+            | StreamsRecord::Current(_, Some(_))
+            | StreamsRecord::Topology(Some(_)) => {
+                let group = self.streams.entry(group_id.clone());
+                group.or_insert_with(|| StreamsGroup::new(group_id.clone())).replay(record);
+            }
+        }
+    }
+
+    /// What held the positions of a group that has ended would otherwise be taken for a classic group.
+    fn forget_unused(&mut self, group_id: &GroupId) {
+        let is_nothing = |group: &Group| group.is_unused() && !self.pending.has_group(group_id);
+        if self.groups.get(group_id).is_some_and(is_nothing) {
+            self.groups.remove(group_id);
         }
     }
 
@@ -196,6 +242,9 @@ impl GroupShard {
         if self.consumers.get(&request.group_id).is_some_and(|group| !group.is_empty()) {
             return self.join_consumer_group(request, now, out).map(JoinStep::Answered);
         }
+        if self.streams.get(&request.group_id).is_some_and(|group| !group.is_empty()) {
+            return Err(GroupError::InconsistentProtocol);
+        }
         self.end_if_empty(&request.group_id, &mut out.records);
         let Some((group, mut cx)) = self.split(&request.group_id, now, out) else {
             if request.member_id.is_some() {
@@ -204,7 +253,7 @@ impl GroupShard {
             if self.share.contains(&request.group_id) {
                 return Err(GroupError::InconsistentProtocol);
             }
-            if self.groups.len() + self.consumers.len() >= self.config.groups_max {
+            if self.group_count() >= self.config.groups_max {
                 return Err(GroupError::TooManyGroups { limit: self.config.groups_max });
             }
             let mut group = Group::new(request.group_id.clone());
@@ -304,6 +353,9 @@ impl GroupShard {
                 | Timer::ConsumerJoin(..)
                 | Timer::ConsumerSync(..)),
             ) => self.on_consumer_timeout(&timer, now, &mut out),
+            Some(
+                timer @ (Timer::StreamsSession(..) | Timer::StreamsRebalance(..) | Timer::StreamsInitialDelay(..)),
+            ) => self.on_streams_timeout(&timer, now, &mut out),
             None => out.records.extend(self.share.on_timeout(now).into_iter().map(GroupRecord::Share)),
         }
         out
@@ -316,7 +368,17 @@ impl GroupShard {
 
     /// Whether there is a group of that name that is no share group.
     pub fn has_other_than_share(&self, group: &str) -> bool {
-        self.groups.contains_key(group) || self.consumers.contains_key(group)
+        self.groups.contains_key(group) || self.consumers.contains_key(group) || self.streams.contains_key(group)
+    }
+
+    /// Whether there is a consumer or a streams group of that name, whose positions alone are with the classic groups.
+    pub(super) fn is_of_new_protocol(&self, group: &str) -> bool {
+        self.consumers.contains_key(group) || self.streams.contains_key(group)
+    }
+
+    /// How many groups there are at most: one with positions of a consumer or a streams group counts twice.
+    pub(super) fn group_count(&self) -> usize {
+        self.groups.len() + self.consumers.len() + self.streams.len()
     }
 
     /// The group and, apart from it, all else a command on it needs.
@@ -337,6 +399,15 @@ impl GroupShard {
             group.assert_invariants();
             for member_id in group.members.keys() {
                 let timer = Timer::ConsumerSession(group.id.clone(), member_id.clone());
+                assert!(self.timers.is_set(&timer), "{member_id} lives for ever");
+            }
+            let classic = self.groups.get(&group.id);
+            assert!(classic.is_none_or(|classic| classic.members.is_empty()), "two groups in one");
+        }
+        for group in self.streams.values() {
+            group.assert_invariants();
+            for member_id in group.members.keys() {
+                let timer = Timer::StreamsSession(group.id.clone(), member_id.clone());
                 assert!(self.timers.is_set(&timer), "{member_id} lives for ever");
             }
             let classic = self.groups.get(&group.id);

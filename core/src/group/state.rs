@@ -47,20 +47,23 @@ pub enum GroupState {
     CompletingRebalance,
     /// Every member has its assignment.
     Stable,
-    /// Only of consumer groups: members are to get a new assignment, which is not decided.
+    /// Only of streams groups: the topics of the topology are not as it needs them.
+    NotReady,
+    /// Only of consumer and streams groups: members are to get a new assignment, which is not decided.
     Assigning,
-    /// Only of consumer groups: members are on their way to a new assignment.
+    /// Only of consumer and streams groups: members are on their way to a new assignment.
     Reconciling,
     /// Does not exist (only seen in descriptions).
     Dead,
 }
 
 impl GroupState {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Empty,
         Self::PreparingRebalance,
         Self::CompletingRebalance,
         Self::Stable,
+        Self::NotReady,
         Self::Assigning,
         Self::Reconciling,
         Self::Dead,
@@ -73,6 +76,7 @@ impl GroupState {
             Self::PreparingRebalance => "PreparingRebalance",
             Self::CompletingRebalance => "CompletingRebalance",
             Self::Stable => "Stable",
+            Self::NotReady => "NotReady",
             Self::Assigning => "Assigning",
             Self::Reconciling => "Reconciling",
             Self::Dead => "Dead",

@@ -38,9 +38,11 @@ impl Group {
             return Err(GroupError::InconsistentProtocol);
         }
         match self.state {
-            GroupState::Empty | GroupState::Assigning | GroupState::Reconciling | GroupState::Dead => {
-                Err(GroupError::UnknownMember)
-            }
+            GroupState::Empty
+            | GroupState::NotReady
+            | GroupState::Assigning
+            | GroupState::Reconciling
+            | GroupState::Dead => Err(GroupError::UnknownMember),
             GroupState::PreparingRebalance => Err(GroupError::RebalanceInProgress),
             GroupState::CompletingRebalance => {
                 self.park_sync(member_id, ticket, cx);

@@ -27,6 +27,12 @@ pub(super) enum Timer {
     ConsumerSync(GroupId, MemberId),
     /// A consumer group has become a classic one, whose members are to join.
     Downgraded(GroupId),
+    /// A member of a streams group was not heard from for its session timeout.
+    StreamsSession(GroupId, MemberId),
+    /// A member of a streams group did not give its tasks back in time.
+    StreamsRebalance(GroupId, MemberId),
+    /// A new streams group has waited long enough for more members.
+    StreamsInitialDelay(GroupId),
     /// Time to look for offsets that have expired.
     OffsetExpiry,
 }

@@ -120,6 +120,10 @@ impl GroupShard {
                 let group = self.consumers.get(&request.group_id);
                 group.map_or(Ok(()), |group| group.admit_commit(request, true))
             }
+            _ if self.streams.contains_key(&request.group_id) => {
+                let group = self.streams.get(&request.group_id);
+                group.map_or(Ok(()), |group| group.admit_commit(request, true))
+            }
             Some(group) => group.admit_pending_commit(request),
             None => self.admit_commit_to_new(request),
         };
@@ -140,6 +144,7 @@ impl GroupShard {
             GroupRecord::Offset { value: None, .. }
             | GroupRecord::Group { .. }
             | GroupRecord::Consumer { .. }
+            | GroupRecord::Streams { .. }
             | GroupRecord::Share(_) => {
                 self.replay(record);
             }

@@ -16,7 +16,7 @@ impl Epoch {
     pub const AWAY: Self = Self(-2);
 
     /// The epoch after this one.
-    pub(super) fn next(self) -> Self {
+    pub(in crate::group) fn next(self) -> Self {
         Self(self.0.wrapping_add(1).max(1))
     }
 }

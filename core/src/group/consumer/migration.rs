@@ -97,12 +97,11 @@ impl GroupShard {
     ) -> Result<ConsumerGroup, GroupError> {
         let mut group = ConsumerGroup::new(group_id.clone());
         let Some(classic) = self.groups.get(group_id) else {
-            if self.share.contains(group_id) {
+            if self.share.contains(group_id) || self.streams.contains_key(group_id) {
                 return Err(GroupError::WrongType { group: group_id.clone(), expected: "consumer" });
             }
             let limit = self.config.groups_max;
-            let count = self.groups.len() + self.consumers.len();
-            return if count < limit { Ok(group) } else { Err(GroupError::TooManyGroups { limit }) };
+            return if self.group_count() < limit { Ok(group) } else { Err(GroupError::TooManyGroups { limit }) };
         };
         let end = GroupRecord::Group { group_id: group_id.clone(), value: None };
         if classic.state == GroupState::Empty {
@@ -138,9 +137,12 @@ impl GroupShard {
         }
     }
 
-    /// Whether a consumer group ends, as a classic member joins it and nobody else is there.
+    /// Whether a consumer or a streams group ends, as a classic member joins it and nobody else is there.
     pub(in crate::group) fn end_if_empty(&self, group_id: &GroupId, records: &mut Vec<GroupRecord>) {
         if let Some(group) = self.consumers.get(group_id).filter(|group| group.is_empty()) {
+            group.tombstones(records);
+        }
+        if let Some(group) = self.streams.get(group_id).filter(|group| group.is_empty()) {
             group.tombstones(records);
         }
     }

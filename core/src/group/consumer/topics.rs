@@ -32,7 +32,7 @@ impl Topics {
         Self { image, version }
     }
 
-    pub(super) fn version(&self) -> i64 {
+    pub(in crate::group) fn version(&self) -> i64 {
         self.version
     }
 
@@ -54,7 +54,7 @@ impl Topics {
     }
 
     /// A whole number that is set for a group.
-    pub(super) fn group_setting(&self, group: &GroupId, name: &str) -> Option<i32> {
+    pub(in crate::group) fn group_setting(&self, group: &GroupId, name: &str) -> Option<i32> {
         let configs = self.image.configs(&ConfigResource::Group(group.as_str().into()));
         configs.get(name)?.trim().parse().ok()
     }

@@ -1,4 +1,7 @@
-//! Tests of the pure parts of streams groups.
+//! Tests of streams groups: the pure parts, stories of one group, and random schedules.
 
 mod assignor;
+mod random;
+mod stories;
 mod topology;
+mod world;
