@@ -55,14 +55,31 @@ fn change(
     Ok(committed)
 }
 
-async fn settled(change: Change) -> (i16, Option<String>) {
-    match change {
-        Ok(committed) => match committed.await {
-            Ok(()) => (0, None),
-            Err(error) => (ErrorCode::CoordinatorNotAvailable.code(), Some(error.to_string())),
-        },
-        Err((code, message)) => (code.code(), Some(message)),
+/// What became of a partition.
+struct Told {
+    partition: i32,
+    error_code: i16,
+    error_message: Option<String>,
+}
+
+/// Waits for changes, by topic and partition.
+async fn settled(changes: Vec<(Uuid, Vec<(i32, Change)>)>) -> Vec<(Uuid, Vec<Told>)> {
+    let mut topics = Vec::with_capacity(changes.len());
+    for (topic_id, changes) in changes {
+        let mut partitions = Vec::with_capacity(changes.len());
+        for (partition, change) in changes {
+            let (error_code, error_message) = match change {
+                Ok(committed) => match committed.await {
+                    Ok(()) => (0, None),
+                    Err(error) => (ErrorCode::CoordinatorNotAvailable.code(), Some(error.to_string())),
+                },
+                Err((code, message)) => (code.code(), Some(message)),
+            };
+            partitions.push(Told { partition, error_code, error_message });
+        }
+        topics.push((topic_id, partitions));
     }
+    topics
 }
 
 /// InitializeShareGroupState.
@@ -80,16 +97,15 @@ pub(super) fn initialize(node: &Arc<Node>, request: InitializeShareGroupStateReq
         changes.push((topic.topic_id, partitions.collect::<Vec<_>>()));
     }
     Reply::later(async move {
-        let mut results = Vec::new();
-        for (topic_id, changes) in changes {
-            let mut partitions = Vec::new();
-            for (partition, change) in changes {
-                let (error_code, error_message) = settled(change).await;
-                partitions.push(PartitionResult { partition, error_code, error_message });
-            }
-            results.push(InitializeStateResult { topic_id, partitions });
-        }
-        InitializeShareGroupStateResponse { results }
+        let results = settled(changes).await.into_iter().map(|(topic_id, partitions)| {
+            let told = |Told { partition, error_code, error_message }| PartitionResult {
+                partition,
+                error_code,
+                error_message,
+            };
+            InitializeStateResult { topic_id, partitions: partitions.into_iter().map(told).collect() }
+        });
+        InitializeShareGroupStateResponse { results: results.collect() }
     })
 }
 
@@ -108,16 +124,15 @@ pub(super) fn write(node: &Arc<Node>, request: WriteShareGroupStateRequest) -> R
         changes.push((topic.topic_id, partitions.collect::<Vec<_>>()));
     }
     Reply::later(async move {
-        let mut results = Vec::new();
-        for (topic_id, changes) in changes {
-            let mut partitions = Vec::new();
-            for (partition, change) in changes {
-                let (error_code, error_message) = settled(change).await;
-                partitions.push(PartitionResult { partition, error_code, error_message });
-            }
-            results.push(WriteStateResult { topic_id, partitions });
-        }
-        WriteShareGroupStateResponse { results }
+        let results = settled(changes).await.into_iter().map(|(topic_id, partitions)| {
+            let told = |Told { partition, error_code, error_message }| PartitionResult {
+                partition,
+                error_code,
+                error_message,
+            };
+            WriteStateResult { topic_id, partitions: partitions.into_iter().map(told).collect() }
+        });
+        WriteShareGroupStateResponse { results: results.collect() }
     })
 }
 
@@ -152,16 +167,15 @@ pub(super) fn delete(node: &Arc<Node>, request: DeleteShareGroupStateRequest) ->
         changes.push((topic.topic_id, partitions.collect::<Vec<_>>()));
     }
     Reply::later(async move {
-        let mut results = Vec::new();
-        for (topic_id, changes) in changes {
-            let mut partitions = Vec::new();
-            for (partition, change) in changes {
-                let (error_code, error_message) = settled(change).await;
-                partitions.push(PartitionResult { partition, error_code, error_message });
-            }
-            results.push(DeleteStateResult { topic_id, partitions });
-        }
-        DeleteShareGroupStateResponse { results }
+        let results = settled(changes).await.into_iter().map(|(topic_id, partitions)| {
+            let told = |Told { partition, error_code, error_message }| PartitionResult {
+                partition,
+                error_code,
+                error_message,
+            };
+            DeleteStateResult { topic_id, partitions: partitions.into_iter().map(told).collect() }
+        });
+        DeleteShareGroupStateResponse { results: results.collect() }
     })
 }
 
