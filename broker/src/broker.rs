@@ -4,6 +4,7 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use riverrun_client::{Client, transport::Transport};
 use riverrun_core::protocol::RequestBody;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{BrokerBuilder, Reply, RequestContext, ShutdownError, api, node::Node, transport::InProcess};
 
@@ -47,6 +48,21 @@ impl Broker {
     /// The addresses it listens on, in the order of its listeners; empty if it opened no port.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.0.addresses.clone()
+    }
+
+    /// Serves one connection on a stream of bytes, as if it had come from `peer` by the listener at this position of
+    /// [`addresses`](Self::addresses): for tunnels, for sockets of other kinds, and for tests. TLS, where the listener has it, is the
+    /// caller's. Resolves when the connection has ended; there is no error, as there is none for a socket.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
+    pub async fn serve_stream(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
+        peer: SocketAddr,
+        listener: usize,
+    ) {
+        crate::listener::serve_other(&self.0.node, Box::new(stream), peer, listener).await;
     }
 
     /// A client in the same process: no sockets, no encoding.

@@ -31,6 +31,7 @@ mod error;
 mod groups;
 mod limits;
 mod listener;
+mod log_limit;
 mod metadata;
 mod node;
 mod quotas;

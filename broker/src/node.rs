@@ -15,7 +15,8 @@ use crate::{
     config::{BrokerConfig, Rules, Settings, topic_config},
     endpoint::Endpoint,
     groups::{CoordinatorError, GroupConfigs, Groups, Shard},
-    listener::OpenConnections,
+    listener::{OpenConnections, RequestMemory},
+    log_limit::{LineKind, LogLimits},
     metadata::{ChangeError, MetadataStore},
     quotas::Quotas,
     security::{Authorizer, ListenerSecurity},
@@ -45,6 +46,10 @@ pub(crate) struct Node {
     pub(crate) connections: OpenConnections,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) quotas: Arc<Quotas>,
+    /// What requests may take.
+    pub(crate) request_memory: Arc<RequestMemory>,
+    /// What clients can make the broker log.
+    pub(crate) log_limits: LogLimits,
     /// What clients are told of each listener.
     pub(crate) endpoints: Vec<Endpoint>,
     /// Who may do what.
@@ -171,6 +176,11 @@ impl Node {
         let id = fresh.take().ok_or(ChangeError::Refused(ProducerIdsExhausted))?;
         *block = Some(fresh);
         Ok((id, committed))
+    }
+
+    /// Whether a line that a client causes is to be written to the log now; then how many were left out before it.
+    pub(crate) fn log_line(&self, kind: LineKind) -> Option<u64> {
+        self.log_limits.take(kind, self.clock.monotonic_ms())
     }
 
     /// Rises with every change of the metadata.

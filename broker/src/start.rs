@@ -25,7 +25,8 @@ use crate::{
     endpoint::Endpoint,
     groups::{Groups, OFFSETS_TOPIC},
     limits::segment_files_max,
-    listener::{self, OpenConnections},
+    listener::{self, OpenConnections, RequestMemory},
+    log_limit::LogLimits,
     metadata::MetadataStore,
     node::Node,
     quotas::Quotas,
@@ -220,6 +221,8 @@ fn open(
     let fetch_sessions = FetchSessions::new(slots, FETCH_SESSION_EVICTION_MS);
     let quotas = Arc::new(Quotas::new(&config, &told.security, clock));
     quotas.apply(&metadata.image());
+    let request_memory = Arc::new(RequestMemory::new(config.queued_max_request_bytes));
+    let log_limits = LogLimits::new(i64::from(config.riverrun_log_client_interval_ms));
     let node = Node {
         id,
         cluster_id,
@@ -236,6 +239,8 @@ fn open(
         connections: OpenConnections::default(),
         fetch_sessions,
         quotas,
+        request_memory,
+        log_limits,
         endpoints: told.endpoints,
         listeners: told.security,
         authorizer: told.authorizer,

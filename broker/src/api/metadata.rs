@@ -26,6 +26,7 @@ use super::topic_code;
 use crate::{
     Reply, RequestContext,
     groups::OFFSETS_TOPIC,
+    log_limit::LineKind,
     metadata::ChangeError,
     node::Node,
     quotas::MutationQuota,
@@ -137,7 +138,9 @@ fn create(node: &Arc<Node>, names: &[String], quota: &MutationQuota) -> (HashMap
             // No version of this API knows it; the client asks again.
             code = ErrorCode::UnknownTopicOrPartition;
         }
-        tracing::warn!(topic = name, message, "cannot create the topic automatically");
+        if let Some(left_out) = node.log_line(LineKind::AutoCreate) {
+            tracing::warn!(topic = name, message, left_out, "cannot create the topic automatically");
+        }
         refusals.insert(name.to_owned(), code);
     };
     let (internal, others): (Vec<_>, Vec<_>) = names.iter().partition(|name| is_internal(name));

@@ -288,6 +288,8 @@ settings! {
         "Partitions of __consumer_offsets; counts when the topic is created, on first use.";
     offsets_topic_segment_bytes: i32 = 104_857_600, "offsets.topic.segment.bytes", at_least(1_048_576), High, ReadOnly,
         "Bytes of a segment of __consumer_offsets; counts when the topic is created.";
+    queued_max_request_bytes: i64 = 1_073_741_824, "queued.max.request.bytes", any, Medium, ReadOnly,
+        "Bytes of requests that all connections together hold in memory; when it is used up nothing more is read until some are handled. One request may exceed it. Not positive for no bound, as is Kafka's default.";
     quota_window_num: i32 = 11, "quota.window.num", at_least(1), Low, ReadOnly,
         "Windows over which bytes, request time and connections are counted for client quotas.";
     quota_window_size_seconds: i32 = 1, "quota.window.size.seconds", at_least(1), Low, ReadOnly,
@@ -300,16 +302,24 @@ settings! {
         "Bytes of requests that one connection may have under way; then nothing more is read from it.";
     riverrun_durability: Durability = Durability::Fsync, "riverrun.durability", any, High, ReadOnly,
         "When acks=all is answered: `fsync` after an fdatasync that all waiting appends share, `os` after the write.";
+    riverrun_groups_per_partition_max: i32 = 100_000, "riverrun.groups.per.partition.max", at_least(1), Low, ReadOnly,
+        "Groups that one partition of __consumer_offsets coordinates, and as many share groups; one more is refused.";
+    riverrun_log_client_interval_ms: i32 = 1_000, "riverrun.log.client.interval.ms", at_least(0), Low, ReadOnly,
+        "Milliseconds between two log lines of one kind that clients cause, such as malformed requests; those in between are counted. 0 writes all.";
     riverrun_partitions_max: i32 = 100_000, "riverrun.partitions.max", at_least(1), Medium, ReadOnly,
         "Partitions of all topics together; a topic that would exceed it is refused.";
     riverrun_request_max_decoded_bytes: i32 = 67_108_864, "riverrun.request.max.decoded.bytes", at_least(1024), Low, ReadOnly,
         "Memory one request may take when decoded, record bytes not counted.";
+    riverrun_request_receive_timeout_ms: i32 = 30_000, "riverrun.request.receive.timeout.ms", at_least(1), Low, ReadOnly,
+        "Milliseconds a request may take to arrive while others wait for memory (queued.max.request.bytes); then its connection is closed.";
     riverrun_responses_max_bytes: i32 = 268_435_456, "riverrun.responses.max.bytes", at_least(0), Low, ReadOnly,
         "Record bytes that wait to be sent, over all connections; above it a fetch gets one batch, whatever it asks for.";
     riverrun_sasl_plain_allow_plaintext: bool = false, "riverrun.sasl.plain.allow.plaintext", any, Low, ReadOnly,
         "Whether SASL/PLAIN, which sends passwords as they are, is served on a listener without TLS.";
     riverrun_tail_cache_bytes: i32 = 8_388_608, "riverrun.tail.cache.bytes", at_least(0), Low, ReadOnly,
         "Memory for the latest batches of all partitions together: who reads at the end of a log touches no file. The oldest batch goes first; 0 keeps none.";
+    riverrun_transactional_ids_per_partition_max: i32 = 100_000, "riverrun.transactional.ids.per.partition.max", at_least(1), Low, ReadOnly,
+        "Transactional ids, and with them open transactions, that one partition of __transaction_state coordinates; one more is refused.";
     sasl_enabled_mechanisms: Vec<String> = vec!["GSSAPI".to_owned()], "sasl.enabled.mechanisms", any, Medium, ReadOnly,
         "SASL mechanisms of SASL listeners: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER. GSSAPI is not served.";
     sasl_jaas_config: Option<Secret> = None, "sasl.jaas.config", any, Medium, ReadOnly,

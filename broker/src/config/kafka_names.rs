@@ -107,7 +107,6 @@ pub(crate) const WITHOUT_EFFECT: &[&str] = &[
     "process.roles",
     "producer.id.expiration.ms",
     "producer.purgatory.purge.interval.requests",
-    "queued.max.request.bytes",
     "queued.max.requests",
     "remote.fetch.max.wait.ms",
     "remote.list.offsets.request.timeout.ms",

@@ -222,6 +222,8 @@ fn group_config(config: &BrokerConfig) -> GroupConfig {
     group.session_timeout_ms_min = config.group_min_session_timeout_ms;
     group.session_timeout_ms_max = config.group_max_session_timeout_ms;
     group.members_max = usize::try_from(config.group_max_size).unwrap_or(usize::MAX).min(group.members_max);
+    group.groups_max = usize::try_from(config.riverrun_groups_per_partition_max).unwrap_or(usize::MAX);
+    group.share.groups_max = group.groups_max;
     group.initial_rebalance_delay_ms = i64::from(config.group_initial_rebalance_delay_ms);
     group.offsets_retention_ms = i64::from(config.offsets_retention_minutes) * 60_000;
     group.offsets_retention_check_interval_ms = config.offsets_retention_check_interval_ms;

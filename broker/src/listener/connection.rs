@@ -33,13 +33,16 @@ use tokio::{io::AsyncReadExt, time::Instant};
 use super::{
     Unsent,
     frame_buffer::{FrameBuffer, FrameTooLarge},
+    memory::{RequestMemory, Reserved, Waiting},
     out_buffer::OutBuffer,
     sendfile,
     stream::Stream,
 };
 use crate::{
     Reply, RequestContext, api,
+    log_limit::LineKind,
     node::Node,
+    quotas::millis,
     reply::Stored,
     security::{BareStep, Session, SessionTime, Step},
 };
@@ -62,6 +65,10 @@ enum Ended {
     Idle(Duration),
     #[error("the client took no bytes for {0:?} (connections.max.idle.ms)")]
     Stuck(Duration),
+    #[error(
+        "a request did not arrive within {0:?} while others waited for memory (riverrun.request.receive.timeout.ms)"
+    )]
+    Slow(Duration),
     #[error(transparent)]
     FrameTooLarge(#[from] FrameTooLarge),
     #[error("malformed request: {0}")]
@@ -93,6 +100,8 @@ struct Pending {
     header: RequestHeader,
     /// What the request holds in memory.
     frame_bytes: usize,
+    /// Its share of the memory of all requests, if it still holds it.
+    _reserved: Option<Reserved>,
     response: Answer,
 }
 
@@ -163,6 +172,10 @@ struct Connection {
     /// Why the connection is to be closed once its answers are written.
     closing: Option<Ended>,
     input: FrameBuffer,
+    /// The memory of the request that has begun to arrive, and since when it has it.
+    arriving: Option<(Reserved, Instant)>,
+    /// There is no memory for the next request.
+    waiting: Option<Waiting>,
     queue: Queue,
     output: OutBuffer,
     unsent: Unsent,
@@ -171,22 +184,36 @@ struct Connection {
 /// Serves one connection until it ends, and logs why if it was not the client's wish.
 pub(super) async fn serve(node: Arc<Node>, stream: Stream, origin: Origin, session: Session) {
     let peer = origin.peer;
-    let mut connection = Connection::new(node, origin, session);
+    let mut connection = Connection::new(Arc::clone(&node), origin, session);
     let Err(ended) = connection.run(stream).await else { return };
+    let Some(kind) = ended.line_kind() else {
+        tracing::debug!(%peer, reason = %ended, "connection closed");
+        return;
+    };
+    let Some(left_out) = node.log_line(kind) else { return };
     match &ended {
-        Ended::ByClient | Ended::ShutDown | Ended::Idle(_) | Ended::Socket(_) => {
-            tracing::debug!(%peer, reason = %ended, "connection closed");
-        }
-        Ended::MidFrame
-        | Ended::Stuck(_)
-        | Ended::FrameTooLarge(_)
-        | Ended::Malformed(_)
-        | Ended::Unauthenticated(_)
-        | Ended::AuthenticationTimeout
-        | Ended::NotServed { .. }
-        | Ended::FailedUnanswered(_) => tracing::warn!(%peer, reason = %ended, "connection closed"),
         Ended::Encode { source, .. } => {
-            tracing::error!(%peer, reason = %ended, %source, "connection closed");
+            tracing::error!(%peer, reason = %ended, %source, left_out, "connection closed");
+        }
+        _ => tracing::warn!(%peer, reason = %ended, left_out, "connection closed"),
+    }
+}
+
+impl Ended {
+    /// What the log is told; nothing of what happens every day.
+    fn line_kind(&self) -> Option<LineKind> {
+        match self {
+            Self::ByClient | Self::ShutDown | Self::Idle(_) | Self::Socket(_) => None,
+            Self::MidFrame => Some(LineKind::MidFrame),
+            Self::Stuck(_) => Some(LineKind::Stuck),
+            Self::Slow(_) => Some(LineKind::Slow),
+            Self::FrameTooLarge(_) => Some(LineKind::FrameTooLarge),
+            Self::Malformed(_) => Some(LineKind::Malformed),
+            Self::Unauthenticated(_) => Some(LineKind::Unauthenticated),
+            Self::AuthenticationTimeout => Some(LineKind::AuthenticationTimeout),
+            Self::NotServed { .. } => Some(LineKind::NotServed),
+            Self::FailedUnanswered(_) => Some(LineKind::FailedUnanswered),
+            Self::Encode { .. } => Some(LineKind::Encode),
         }
     }
 }
@@ -211,6 +238,8 @@ impl Connection {
             },
             input: FrameBuffer::new(session.receive_max().map_or(limit, |max| max.min(limit))),
             session,
+            arriving: None,
+            waiting: None,
             closing: None,
             queue: Queue::default(),
             output: OutBuffer::default(),
@@ -227,6 +256,8 @@ impl Connection {
         let mut last_request = Instant::now();
         let mut authentication_timer = pin!(tokio::time::sleep_until(self.authentication_deadline()));
         let mut mute_timer = pin!(tokio::time::sleep(FOREVER));
+        let mut receive_timer = pin!(tokio::time::sleep(FOREVER));
+        let receive_timeout = self.receive_timeout();
         let mut was_open = self.session.is_open();
         loop {
             self.handle_frames()?;
@@ -238,7 +269,12 @@ impl Connection {
             self.encode_ready()?;
             self.unsent.set(self.output.memory_bytes() + self.queue.record_bytes);
             if !self.output.is_empty() {
-                write(&mut stream, &mut self.output, idle).await?;
+                let hurry = self.arriving.as_ref().map(|(_, since)| Hurry {
+                    memory: &node.request_memory,
+                    until: *since + receive_timeout,
+                    timeout: receive_timeout,
+                });
+                write(&mut stream, &mut self.output, idle, hurry).await?;
                 continue;
             }
             if node.stopping.is_cancelled() && self.queue.pending.is_empty() {
@@ -253,8 +289,19 @@ impl Connection {
             if let Some(until) = muted_until {
                 mute_timer.as_mut().reset(until);
             }
-            let reads = self.may_read() && !node.stopping.is_cancelled();
-            let waits_for_client = self.queue.pending.is_empty();
+            let waits_for_memory = self.waiting.is_some();
+            let mut freed = pin!(node.request_memory.freed());
+            // First listened to and then looked at, so that nothing is missed.
+            if waits_for_memory && !freed.as_mut().enable() && node.request_memory.is_free() {
+                continue;
+            }
+            let receive_until = self.arriving.as_ref().map(|(_, since)| *since + receive_timeout);
+            if let Some(until) = receive_until {
+                receive_timer.as_mut().reset(until);
+            }
+            let reads = self.may_read() && !waits_for_memory && !node.stopping.is_cancelled();
+            let waits_for_client = self.queue.pending.is_empty() && !waits_for_memory;
+            let has_pending = !self.queue.pending.is_empty();
             tokio::select! {
                 biased;
                 read = stream.read_buf(self.input.space()), if reads => {
@@ -264,10 +311,12 @@ impl Connection {
                     }
                     last_request = Instant::now();
                 }
-                () = self.queue.front_ready(), if !waits_for_client => last_request = Instant::now(),
+                () = self.queue.front_ready(), if has_pending => last_request = Instant::now(),
+                () = &mut freed, if waits_for_memory => last_request = Instant::now(),
                 () = &mut stopped, if !node.stopping.is_cancelled() => {}
                 // The client was told to wait: that it did is not idleness.
                 () = &mut mute_timer, if muted_until.is_some() => last_request = Instant::now(),
+                () = &mut receive_timer, if receive_until.is_some() => self.check_arrival(receive_timeout)?,
                 () = &mut authentication_timer, if !self.session.is_open() => {
                     return Err(Ended::AuthenticationTimeout);
                 }
@@ -303,11 +352,36 @@ impl Connection {
 
     /// Handles the frames that have arrived whole, as far as the connection's budget goes.
     fn handle_frames(&mut self) -> Result<(), Ended> {
+        self.waiting = None;
         while self.may_read()
             && !self.node.stopping.is_cancelled()
-            && let Some(frame) = self.input.next_frame()?
+            && let Some(size) = self.input.announced()?
         {
-            self.handle_frame(&frame)?;
+            if self.arriving.is_none() {
+                let Some(reserved) = self.node.request_memory.reserve(size) else {
+                    self.waiting = Some(self.node.request_memory.wait());
+                    break;
+                };
+                self.arriving = Some((reserved, Instant::now()));
+            }
+            let Some(frame) = self.input.next_frame()? else { break };
+            let reserved = self.arriving.take().map(|(reserved, _)| reserved);
+            self.handle_frame(&frame, reserved)?;
+        }
+        Ok(())
+    }
+
+    fn receive_timeout(&self) -> Duration {
+        millis(i64::from(self.node.start_config.riverrun_request_receive_timeout_ms))
+    }
+
+    /// Looks after a request that has been arriving for long: it may, as long as nobody waits for its memory.
+    fn check_arrival(&mut self, receive_timeout: Duration) -> Result<(), Ended> {
+        if self.node.request_memory.is_contended() {
+            return Err(Ended::Slow(receive_timeout));
+        }
+        if let Some((_, since)) = &mut self.arriving {
+            *since = Instant::now();
         }
         Ok(())
     }
@@ -360,7 +434,8 @@ impl Connection {
         }
     }
 
-    fn handle_frame(&mut self, frame: &Bytes) -> Result<(), Ended> {
+    /// Handles a request. Its memory is given back then; that of records once they are answered.
+    fn handle_frame(&mut self, frame: &Bytes, reserved: Option<Reserved>) -> Result<(), Ended> {
         if !self.session.is_open() {
             if self.session.expects_bare_token() {
                 return self.handle_bare_token(frame);
@@ -405,9 +480,12 @@ impl Connection {
             client_id = header.client_id.as_deref(),
         );
         let reply = span.in_scope(|| api::handle(&self.node, &self.context, body));
+        let reserved = reserved.filter(|_| header.api_key == ApiKey::Produce);
         match reply {
             Reply::Now(response) => self.queue.push(header, frame.len(), Answer::Ready(response.into())),
-            Reply::Later(response) => self.queue.push(header, frame.len(), Answer::Waiting(response)),
+            Reply::Later(response) => {
+                self.queue.push_holding(header, frame.len(), Answer::Waiting(response), reserved);
+            }
             Reply::Stored(stored) => self.queue.push(header, frame.len(), Answer::Ready((*stored).into())),
             Reply::StoredLater(response) => self.queue.push(header, frame.len(), Answer::WaitingStored(response)),
             Reply::Never => {}
@@ -436,16 +514,26 @@ impl Connection {
 
 impl Queue {
     fn push(&mut self, header: RequestHeader, frame_bytes: usize, response: Answer) {
+        self.push_holding(header, frame_bytes, response, None);
+    }
+
+    fn push_holding(
+        &mut self,
+        header: RequestHeader,
+        frame_bytes: usize,
+        response: Answer,
+        reserved: Option<Reserved>,
+    ) {
         self.request_bytes += frame_bytes;
         if let Answer::Ready(ready) = &response {
             self.record_bytes += ready.record_bytes;
         }
-        self.pending.push_back(Pending { header, frame_bytes, response });
+        self.pending.push_back(Pending { header, frame_bytes, _reserved: reserved, response });
     }
 
     /// Takes the answer at the front, if it is there.
     fn pop_ready(&mut self) -> Option<(RequestHeader, Ready)> {
-        let Pending { header, frame_bytes, response } = self.pending.pop_front()?;
+        let Pending { header, frame_bytes, _reserved, response } = self.pending.pop_front()?;
         match response {
             Answer::Ready(ready) => {
                 self.request_bytes -= frame_bytes;
@@ -453,7 +541,7 @@ impl Queue {
                 Some((header, ready))
             }
             waiting @ (Answer::Waiting(_) | Answer::WaitingStored(_)) => {
-                self.pending.push_front(Pending { header, frame_bytes, response: waiting });
+                self.pending.push_front(Pending { header, frame_bytes, _reserved, response: waiting });
                 None
             }
         }
@@ -476,15 +564,45 @@ impl Queue {
     }
 }
 
+/// What a connection that writes while it has memory for an unfinished request has to look after.
+struct Hurry<'a> {
+    memory: &'a RequestMemory,
+    until: Instant,
+    timeout: Duration,
+}
+
 /// Writes everything. A client that takes nothing for the idle time is given up.
-async fn write(stream: &mut Stream, output: &mut OutBuffer, idle: Option<Duration>) -> Result<(), Ended> {
+async fn write(
+    stream: &mut Stream,
+    output: &mut OutBuffer,
+    idle: Option<Duration>,
+    mut hurry: Option<Hurry<'_>>,
+) -> Result<(), Ended> {
     while !output.is_empty() {
         let mut sending = pin!(output.write_some(stream));
         // As a rule the socket takes it at once, and no timer is needed.
-        let written = match (futures::poll!(sending.as_mut()), idle) {
-            (Poll::Ready(written), _) => written,
-            (Poll::Pending, None) => sending.await,
-            (Poll::Pending, Some(idle)) => tokio::time::timeout(idle, sending).await.map_err(|_| Ended::Stuck(idle))?,
+        let written = match futures::poll!(sending.as_mut()) {
+            Poll::Ready(written) => written,
+            Poll::Pending => {
+                let idle = idle.unwrap_or(FOREVER);
+                let stuck = Instant::now() + idle;
+                loop {
+                    let hurry_until = hurry.as_ref().map_or(stuck, |hurry| hurry.until);
+                    tokio::select! {
+                        biased;
+                        written = sending.as_mut() => break written,
+                        () = tokio::time::sleep_until(stuck) => return Err(Ended::Stuck(idle)),
+                        () = tokio::time::sleep_until(hurry_until), if hurry.is_some() => {
+                            if let Some(hurry) = &mut hurry {
+                                if hurry.memory.is_contended() {
+                                    return Err(Ended::Slow(hurry.timeout));
+                                }
+                                hurry.until = Instant::now() + hurry.timeout;
+                            }
+                        }
+                    }
+                }
+            }
         };
         if written? == 0 {
             return Err(io::Error::from(io::ErrorKind::WriteZero).into());

@@ -57,15 +57,18 @@ impl FrameBuffer {
         &mut self.bytes
     }
 
-    /// The next whole frame without its length, if it has arrived.
-    pub(super) fn next_frame(&mut self) -> Result<Option<Bytes>, FrameTooLarge> {
+    /// How long the next frame is, if that much of it has arrived.
+    pub(super) fn announced(&self) -> Result<Option<usize>, FrameTooLarge> {
         let Some(prefix) = self.bytes.first_chunk::<4>() else { return Ok(None) };
         let announced = i32::from_be_bytes(*prefix);
         let too_large = FrameTooLarge { size: i64::from(announced), limit: self.limit };
         let size = usize::try_from(announced).map_err(|_| too_large)?;
-        if size > self.limit {
-            return Err(too_large);
-        }
+        if size > self.limit { Err(too_large) } else { Ok(Some(size)) }
+    }
+
+    /// The next whole frame without its length, if it has arrived.
+    pub(super) fn next_frame(&mut self) -> Result<Option<Bytes>, FrameTooLarge> {
+        let Some(size) = self.announced()? else { return Ok(None) };
         if self.bytes.len() - 4 < size {
             return Ok(None);
         }

@@ -2,6 +2,7 @@
 
 mod connection;
 mod frame_buffer;
+mod memory;
 mod out_buffer;
 mod sendfile;
 mod stream;
@@ -9,6 +10,7 @@ mod stream;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -16,6 +18,7 @@ use std::{
 };
 
 use dashmap::DashMap;
+use futures::FutureExt;
 use riverrun_core::quota::ConnectionVerdict;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
@@ -24,12 +27,15 @@ use crate::{
     config::BrokerConfig,
     endpoint::Endpoint,
     error::StartError,
+    log_limit::LineKind,
     node::Node,
     quotas::millis,
     security::{ListenerSecurity, Session, certificate_principal},
 };
 use connection::Origin;
-use stream::Stream;
+pub(crate) use memory::RequestMemory;
+pub(crate) use stream::ByteStream;
+use stream::{Opaque, Stream};
 
 /// Connections beyond a quota that are kept open, unread; those beyond are closed at once.
 const REFUSED_MAX: usize = 1_000;
@@ -221,6 +227,10 @@ pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener, index: usize)
 /// Closes a connection that is beyond its address's quota, after a while: one that is closed at once comes again at once.
 fn refuse(node: &Arc<Node>, stream: TcpStream, throttle_ms: i64) {
     let node = Arc::clone(node);
+    if let Some(left_out) = node.log_line(LineKind::ConnectionRate) {
+        let peer = stream.peer_addr().ok();
+        tracing::warn!(?peer, throttle_ms, left_out, "connection refused: its address connects too fast");
+    }
     if node.connections.refused.fetch_add(1, Ordering::Relaxed) >= REFUSED_MAX {
         node.connections.refused.fetch_sub(1, Ordering::Relaxed);
         return;
@@ -240,7 +250,9 @@ fn serve(node: &Arc<Node>, stream: TcpStream, peer: SocketAddr, listener: usize)
     let counted = match Counted::new(node, peer.ip(), listener) {
         Ok(counted) => counted,
         Err((setting, limit)) => {
-            tracing::warn!(%peer, setting, limit, "connection refused: the cap is reached");
+            if let Some(left_out) = node.log_line(LineKind::TooManyConnections) {
+                tracing::warn!(%peer, setting, limit, left_out, "connection refused: the cap is reached");
+            }
             return;
         }
     };
@@ -253,12 +265,33 @@ fn serve(node: &Arc<Node>, stream: TcpStream, peer: SocketAddr, listener: usize)
     let tasks = node.tasks.clone();
     tasks.spawn(async move {
         if let Some((stream, principal)) = greet(&node, stream, origin).await {
-            let Some(security) = node.listeners.get(listener).cloned() else { return };
-            connection::serve(Arc::clone(&node), stream, origin, Session::new(security, principal)).await;
-            node.shares.connection_closed(connection_id);
+            run(&node, stream, origin, principal).await;
         }
         drop(counted);
     });
+}
+
+/// Serves a stream that is no socket of ours as if it had come in by a listener. Whatever its security protocol
+/// encrypts is the caller's to decrypt. It ends when the stream does, or the broker.
+pub(crate) async fn serve_other(node: &Arc<Node>, stream: Box<dyn ByteStream>, peer: SocketAddr, listener: usize) {
+    let Ok(counted) = Counted::new(node, peer.ip(), listener) else { return };
+    let origin = Origin { peer, listener, connection_id: node.connections.next_id() };
+    run(node, Stream::Other(Opaque(stream)), origin, Principal::anonymous()).await;
+    drop(counted);
+}
+
+/// Serves a connection. A panic ends it, and nothing else.
+async fn run(node: &Arc<Node>, stream: Stream, origin: Origin, principal: Principal) {
+    let Some(security) = node.listeners.get(origin.listener).cloned() else { return };
+    let serving = connection::serve(Arc::clone(node), stream, origin, Session::new(security, principal));
+    if let Err(panic) = AssertUnwindSafe(serving).catch_unwind().await
+        && let Some(left_out) = node.log_line(LineKind::Panic)
+    {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let panic = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+        tracing::error!(peer = %origin.peer, panic, left_out, "a connection ended with a panic; the others go on");
+    }
+    node.shares.connection_closed(origin.connection_id);
 }
 
 /// Does the TLS handshake of a connection, if its listener has TLS, and says who the client is by its certificate.
@@ -273,15 +306,26 @@ async fn greet(node: &Node, stream: TcpStream, origin: Origin) -> Option<(Stream
     let peer = origin.peer;
     match done {
         Ok(Ok(stream)) => {
-            let principal = certificate_identity(security, &stream, peer)?;
+            let principal = certificate_identity(security, &stream);
+            if principal.is_none()
+                && let Some(left_out) = node.log_line(LineKind::CertificateName)
+            {
+                let listener = &security.name;
+                tracing::warn!(%peer, listener, left_out, "no rule of ssl.principal.mapping.rules fits the certificate");
+            }
+            let principal = principal?;
             Some((Stream::Tls(Box::new(stream)), principal))
         }
         Ok(Err(error)) => {
-            tracing::info!(%peer, listener = security.name, %error, "TLS handshake failed");
+            if let Some(left_out) = node.log_line(LineKind::TlsFailed) {
+                tracing::info!(%peer, listener = security.name, %error, left_out, "TLS handshake failed");
+            }
             None
         }
         Err(_) => {
-            tracing::info!(%peer, listener = security.name, "TLS handshake took too long");
+            if let Some(left_out) = node.log_line(LineKind::TlsTimeout) {
+                tracing::info!(%peer, listener = security.name, left_out, "TLS handshake took too long");
+            }
             None
         }
     }
@@ -291,14 +335,9 @@ async fn greet(node: &Node, stream: TcpStream, origin: Origin) -> Option<(Stream
 fn certificate_identity(
     security: &ListenerSecurity,
     stream: &tokio_rustls::server::TlsStream<TcpStream>,
-    peer: SocketAddr,
 ) -> Option<Principal> {
     let Some(certificate) = stream.get_ref().1.peer_certificates().and_then(<[_]>::first) else {
         return Some(Principal::anonymous());
     };
-    let principal = certificate_principal(security, certificate);
-    if principal.is_none() {
-        tracing::warn!(%peer, listener = security.name, "no rule of ssl.principal.mapping.rules fits the certificate");
-    }
-    principal
+    certificate_principal(security, certificate)
 }

@@ -1,6 +1,7 @@
 //! What a connection reads from and writes to: a socket, or TLS over one.
 
 use std::{
+    fmt,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
@@ -19,6 +20,22 @@ pub(super) enum Stream {
     Plain(TcpStream),
     /// Encrypted on the wire.
     Tls(Box<TlsStream<TcpStream>>),
+    /// No socket at all.
+    Other(Opaque),
+}
+
+/// A stream of bytes that is no socket of ours.
+pub(super) struct Opaque(pub(super) Box<dyn ByteStream>);
+
+/// What can be read from and written to.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> ByteStream for S {}
+
+impl fmt::Debug for Opaque {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opaque")
+    }
 }
 
 impl AsyncRead for Stream {
@@ -26,6 +43,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Other(Opaque(stream)) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -35,6 +53,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Other(Opaque(stream)) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -46,6 +65,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Other(Opaque(stream)) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -53,6 +73,7 @@ impl AsyncWrite for Stream {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Other(Opaque(stream)) => stream.is_write_vectored(),
         }
     }
 
@@ -60,6 +81,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Other(Opaque(stream)) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -67,6 +89,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Other(Opaque(stream)) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

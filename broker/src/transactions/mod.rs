@@ -157,6 +157,8 @@ impl Node {
 
 fn transaction_config(config: &BrokerConfig) -> TransactionConfig {
     let mut transaction = TransactionConfig::default();
+    transaction.transactions_max =
+        usize::try_from(config.riverrun_transactional_ids_per_partition_max).unwrap_or(usize::MAX);
     transaction.timeout_ms_max = config.transaction_max_timeout_ms;
     transaction.expiration_ms = i64::from(config.transactional_id_expiration_ms);
     transaction

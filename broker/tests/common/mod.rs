@@ -151,6 +151,11 @@ impl RawPeer {
         self.stream.write_all(bytes).await.unwrap();
     }
 
+    /// Sends what may not be taken any more; whether it was.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).await.is_ok()
+    }
+
     pub(crate) async fn request(&mut self, version: i16, correlation_id: i32, body: impl Into<RequestBody>) {
         let frame = encode_request(&body.into(), version, correlation_id, Some("raw")).unwrap();
         self.send(&frame.to_bytes()).await;
