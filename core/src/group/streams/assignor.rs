@@ -9,8 +9,9 @@
 //!    with too few processes there are fewer standby tasks than asked for.
 //!
 //! Rules kept: with a member at all, every task is active exactly once; no process has the same task twice; tasks
-//! without state have no standby. The outcome depends on nothing but the input: among equals the process with the
-//! idlest member is first, then the order of ids. Kafka leaves that to the order of its hash tables.
+//! without state have no standby. The outcome depends on nothing but the input: of equally busy processes
+//! one that had the task is first, then the one with the idlest member, then the first by id. Kafka leaves that to the
+//! order of its hash tables.
 //!
 //! One rule is that of later Kafka versions: among the former holders of a standby task, those whose process has
 //! the task by now are passed over. Kafka 4.3 may stop at the first of them and then move a standby task without need.
@@ -18,8 +19,8 @@
 //! Source: KIP-1071; Kafka `StickyTaskAssignor`, `ProcessState`.
 
 use std::{
-    cmp::{Ordering, Reverse},
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -285,37 +286,49 @@ impl<'a> Assignment<'a> {
         has_room
     }
 
-    fn by_load(&self) -> BinaryHeap<Reverse<Load<'a>>> {
-        self.processes.keys().filter_map(|id| self.process_load(id)).map(|(load, _)| Reverse(load)).collect()
+    fn by_load(&self) -> BTreeSet<Load<'a>> {
+        self.processes.keys().filter_map(|id| self.process_load(id)).collect()
     }
 
-    /// The load of a process and its idlest member.
-    fn process_load(&self, process_id: &'a str) -> Option<(Load<'a>, &'a MemberId)> {
+    fn process_load(&self, process_id: &'a str) -> Option<Load<'a>> {
         let process = self.processes.get(process_id)?;
-        let members = process.members.iter().filter_map(|id| Some((self.members.get(id)?.task_count, *id)));
-        let (idlest, id) = members.min()?;
-        Some((Load { tasks: process.tasks.len(), members: process.members.len(), idlest, process_id }, id))
+        let idlest =
+            process.members.iter().filter_map(|id| self.members.get(id)).map(|member| member.task_count).min()?;
+        Some(Load { tasks: process.tasks.len(), members: process.members.len(), idlest, process_id })
     }
 
     /// Gives a task to the idlest process that does not have it, and there to the idlest member.
-    fn assign_to_idlest(&mut self, by_load: &mut BinaryHeap<Reverse<Load<'a>>>, task: Task<'a>, kind: Kind) -> bool {
-        let mut passed_over = Vec::new();
-        let mut assigned = false;
-        while let Some(Reverse(load)) = by_load.pop() {
-            let has_task = self.processes.get(load.process_id).is_some_and(|process| process.tasks.contains(&task));
-            if has_task {
-                passed_over.push(Reverse(load));
-                continue;
-            }
-            if let Some((_, id)) = self.process_load(load.process_id) {
-                self.add(id, task, kind);
-                by_load.extend(self.process_load(load.process_id).map(|(load, _)| Reverse(load)));
-                assigned = true;
-            }
-            break;
-        }
-        by_load.extend(passed_over);
-        assigned
+    fn assign_to_idlest(&mut self, by_load: &mut BTreeSet<Load<'a>>, task: Task<'a>, kind: Kind) -> bool {
+        let Some(load) = self.idlest_process(by_load, task) else { return false };
+        let Some(id) = self.idlest_member(load.process_id, task) else { return false };
+        by_load.remove(&load);
+        self.add(id, task, kind);
+        by_load.extend(self.process_load(load.process_id));
+        true
+    }
+
+    /// The idlest process that does not have a task; among equals one that had it.
+    fn idlest_process(&self, by_load: &BTreeSet<Load<'a>>, task: Task<'a>) -> Option<Load<'a>> {
+        let has_task = |load: &Load<'a>| self.processes.get(load.process_id).is_some_and(|it| it.tasks.contains(&task));
+        let idlest = by_load.iter().find(|load| !has_task(load))?;
+        let holders = self.holders(task).filter_map(|id| self.process_load(self.members.get(id)?.process_id));
+        let mut as_idle = holders.filter(|load| load.per_member(idlest).is_eq() && !has_task(load));
+        Some(as_idle.next().unwrap_or(*idlest))
+    }
+
+    /// The idlest member of a process; among equals one that had the task.
+    fn idlest_member(&self, process_id: &'a str, task: Task<'a>) -> Option<&'a MemberId> {
+        let process = self.processes.get(process_id)?;
+        let count = |id: &'a MemberId| self.members.get(id).map(|member| member.task_count);
+        let (idlest, first) = process.members.iter().filter_map(|id| Some((count(id)?, *id))).min()?;
+        let as_idle = |id: &&'a MemberId| process.members.contains(id) && count(id) == Some(idlest);
+        Some(self.holders(task).find(as_idle).unwrap_or(first))
+    }
+
+    /// The members that had a task: as active, then as standby.
+    fn holders(&self, task: Task<'a>) -> impl Iterator<Item = &'a MemberId> {
+        let standby = self.standby_before.get(&task).into_iter().flatten();
+        self.active_before.get(&task).into_iter().chain(standby).copied()
     }
 
     fn add(&mut self, id: &'a MemberId, task: Task<'a>, kind: Kind) {
