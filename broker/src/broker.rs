@@ -80,6 +80,12 @@ impl Broker {
         &self.0.node.cluster_id
     }
 
+    /// How many spans of records were sent from their files to plaintext sockets, for tests.
+    #[doc(hidden)]
+    pub fn files_sent(&self) -> u64 {
+        self.0.node.connections.files_sent()
+    }
+
     /// Stops: takes nothing new, answers what is under way, syncs and closes all logs. Calling it again does nothing.
     ///
     /// # Errors

@@ -56,6 +56,11 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// An answer that is all there.
+    pub(crate) fn in_memory(body: ResponseBody) -> Self {
+        Self { body, files: Vec::new() }
+    }
+
     fn has_files(&self) -> bool {
         self.files.iter().any(Option::is_some)
     }

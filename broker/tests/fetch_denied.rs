@@ -1,5 +1,6 @@
 //! Records are sent from their files to plaintext sockets, past everything that looks at answers. A client that may not
-//! read a topic gets none of them: not by name, not by id, not in a session from a time when it might.
+//! read a topic gets none of them: not by name, not by id, not in a session from a time when it might. One that may gets
+//! them from their files, access rules or not.
 
 mod common;
 
@@ -21,6 +22,8 @@ const LITERAL: i8 = 3;
 const READ: i8 = 3;
 const ALTER: i8 = 7;
 const ALLOW: i8 = 3;
+/// Spans that one fetch of one partition sends from a file: none where the operating system has no such call.
+const FROM_FILES: u64 = if cfg!(target_os = "linux") { 1 } else { 0 };
 /// Long enough to be sent from its file.
 const SECRET: &str = "not for everybody; ";
 
@@ -70,9 +73,11 @@ async fn records_in_files_are_not_sent_to_who_may_not_read_them() {
     // Without rules the topic is filled, and is sent from its file.
     let broker = builder().data_dir(folder.path()).start().await.unwrap();
     let peer = Peer::connect(&broker, Way::Tcp).await;
-    peer.create_topic("t", 1).await;
-    assert_eq!(peer.produce("t", batch(&[&secret])).await.error_code, 0);
-    assert_eq!(values(peer.fetch("t", 0, 0).await.records), [secret.as_str()]);
+    for topic in ["t", "open"] {
+        peer.create_topic(topic, 1).await;
+        assert_eq!(peer.produce(topic, batch(&[&secret])).await.error_code, 0);
+        assert_eq!(values(peer.fetch(topic, 0, 0).await.records), [secret.as_str()]);
+    }
     let topic_id = peer.describe_topic("t").await.topic_id;
     drop(peer);
     broker.shutdown().await.unwrap();
@@ -80,7 +85,7 @@ async fn records_in_files_are_not_sent_to_who_may_not_read_them() {
     // Who is everybody may read, and take that away again.
     let broker = secured().set("super.users", "User:ANONYMOUS").unwrap().start().await.unwrap();
     let peer = Peer::connect(&broker, Way::Tcp).await;
-    let creations = vec![allow(CLUSTER, "kafka-cluster", ALTER), allow(TOPIC, "t", READ)];
+    let creations = vec![allow(CLUSTER, "kafka-cluster", ALTER), allow(TOPIC, "t", READ), allow(TOPIC, "open", READ)];
     let created = peer.call(CreateAclsRequest { creations }).await;
     assert!(created.results.iter().all(|result| result.error_code == 0), "{created:?}");
     drop(peer);
@@ -88,10 +93,20 @@ async fn records_in_files_are_not_sent_to_who_may_not_read_them() {
 
     let broker = secured().start().await.unwrap();
     let peer = Peer::connect(&broker, Way::Tcp).await;
+    // The first read of a log wakes it, and takes no file out yet.
+    for topic in ["t", "open"] {
+        assert_eq!(values(peer.fetch(topic, 0, 0).await.records), [secret.as_str()]);
+    }
+    let before = broker.files_sent();
     let in_session = FetchRequest { session_epoch: 0, ..fetch(12, topic_id, 1) };
     let first = peer.call_in::<FetchRequest>(12, in_session).await;
     assert_eq!(values(first.responses[0].partitions[0].records.clone()), [secret.as_str()]);
     assert_ne!(first.session_id, 0);
+    assert_eq!(broker.files_sent() - before, FROM_FILES, "an amended answer is sent from its file as well");
+    // Also after it has waited for more, which does not come.
+    let waited = peer.call_in(12, FetchRequest { max_wait_ms: 50, ..fetch(12, topic_id, i32::MAX) }).await;
+    assert_eq!(values(waited.responses[0].partitions[0].records.clone()), [secret.as_str()]);
+    assert_eq!(broker.files_sent() - before, 2 * FROM_FILES);
     let filter = DeleteAclsFilter {
         resource_type_filter: TOPIC,
         resource_name_filter: Some("t".to_owned()),
@@ -121,6 +136,26 @@ async fn records_in_files_are_not_sent_to_who_may_not_read_them() {
             let fetched = peer.call_in(version, fetch(version, topic_id, min_bytes)).await;
             assert_denied(&fetched, &format!("version {version}, min_bytes {min_bytes}"));
         }
+    }
+    assert_eq!(broker.files_sent() - before, 2 * FROM_FILES, "nothing left a file for who may not read it");
+
+    // What may be read of a request comes from its file, beside what may not.
+    for denied_first in [true, false] {
+        let (mut both, mut open) = (fetch_request("t", 0, 0), fetch_request("open", 0, 0));
+        both.topics.append(&mut open.topics);
+        if !denied_first {
+            both.topics.reverse();
+        }
+        let before = broker.files_sent();
+        let fetched = peer.call_in(12, both).await;
+        for topic in fetched.responses {
+            let partition = &topic.partitions[0];
+            let expected = if topic.topic == "open" { vec![secret.clone()] } else { Vec::new() };
+            assert_eq!(values(partition.records.clone()), expected, "{}", topic.topic);
+            let code = if topic.topic == "open" { ErrorCode::None } else { ErrorCode::TopicAuthorizationFailed };
+            assert_eq!(partition.error_code, code.code(), "{}", topic.topic);
+        }
+        assert_eq!(broker.files_sent() - before, FROM_FILES);
     }
     broker.shutdown().await.unwrap();
 }

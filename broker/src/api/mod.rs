@@ -183,6 +183,7 @@ fn permitted(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> R
             let context = RequestContext { takes_files: false, ..context.clone() };
             guard::amended(dispatch(node, &context, body), amend)
         }
+        Decision::AmendStored(body, amend) => guard::amended_stored(dispatch(node, context, body), amend),
         Decision::Answer(answer) => Reply::Now(answer),
         Decision::PassAndClose(body) => {
             dispatch(node, context, body);

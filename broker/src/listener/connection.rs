@@ -506,6 +506,7 @@ impl Connection {
             }
             let apart = files.iter().map(|file| file.as_ref().map_or(0, FileSpan::size_in_bytes)).collect();
             let parts = encode_response_apart(&body, version, correlation_id, apart).map_err(failed)?;
+            self.node.connections.count_files(files.iter().flatten().count());
             self.output.push_apart(parts, &files);
         }
         Ok(())

@@ -51,6 +51,8 @@ pub(crate) struct OpenConnections {
     unsent: AtomicUsize,
     /// Connections that are kept unread until they are closed.
     refused: AtomicUsize,
+    /// Spans of records that went out, or are about to, from their files.
+    files: AtomicU64,
 }
 
 /// One counted connection; ends the count when dropped.
@@ -70,6 +72,15 @@ impl OpenConnections {
     /// Record bytes in responses that are not sent yet, over all connections.
     pub(crate) fn unsent_bytes(&self) -> usize {
         self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// How many spans of records were sent from their files.
+    pub(crate) fn files_sent(&self) -> u64 {
+        self.files.load(Ordering::Relaxed)
+    }
+
+    fn count_files(&self, count: usize) {
+        self.files.fetch_add(count as u64, Ordering::Relaxed);
     }
 }
 

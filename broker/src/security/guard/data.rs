@@ -4,11 +4,10 @@ use bytes::Bytes;
 use riverrun_core::{
     metadata::AclOperation::{ClusterAction, Delete, Describe, Read, Write},
     protocol::{
-        ErrorCode,
+        ErrorCode, ResponseBody,
         messages::{
-            DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, FetchResponse, ListOffsetsRequest,
-            ListOffsetsResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest,
-            ProduceResponse,
+            DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, ListOffsetsRequest, ListOffsetsResponse,
+            OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse,
             delete_records::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult},
             fetch::PartitionData,
             list_offsets::ListOffsetsPartitionResponse,
@@ -17,6 +16,8 @@ use riverrun_core::{
         },
     },
 };
+
+use crate::reply::Stored;
 
 use super::{Decision, Permissions, TOPIC_DENIED, TRANSACTIONAL_ID_DENIED, part};
 
@@ -64,22 +65,32 @@ pub(super) fn fetch(may: Permissions, mut request: FetchRequest) -> Decision {
     if !may.is_checked() && as_broker.is_none() {
         return Decision::Pass(request.into());
     }
-    Decision::amend(request, move |response: &mut FetchResponse| {
+    let amend = move |stored: &mut Stored| {
+        let ResponseBody::Fetch(response) = &mut stored.body else { return };
+        // One for each partition, if there are any.
+        let mut files = stored.files.iter_mut();
         for topic in &mut response.responses {
             let name = may.topic_name(&topic.topic, topic.topic_id);
-            if name.is_some_and(|name| !allowed(&may, name)) {
-                for partition in &mut topic.partitions {
-                    *partition = PartitionData {
-                        partition_index: partition.partition_index,
-                        error_code: TOPIC_DENIED,
-                        high_watermark: -1,
-                        records: Some(Bytes::new()),
-                        ..Default::default()
-                    };
+            let is_denied = name.is_some_and(|name| !allowed(&may, name));
+            for partition in &mut topic.partitions {
+                let file = files.next();
+                if !is_denied {
+                    continue;
                 }
+                if let Some(file) = file {
+                    *file = None;
+                }
+                *partition = PartitionData {
+                    partition_index: partition.partition_index,
+                    error_code: TOPIC_DENIED,
+                    high_watermark: -1,
+                    records: Some(Bytes::new()),
+                    ..Default::default()
+                };
             }
         }
-    })
+    };
+    Decision::AmendStored(request.into(), Box::new(amend))
 }
 
 /// Describe on each topic.

@@ -28,7 +28,7 @@ use futures::FutureExt;
 use riverrun_core::protocol::{ErrorCode, RequestBody, ResponseBody};
 
 use super::Permissions;
-use crate::Reply;
+use crate::{Reply, reply::Stored};
 
 const TOPIC_DENIED: i16 = ErrorCode::TopicAuthorizationFailed.code();
 const GROUP_DENIED: i16 = ErrorCode::GroupAuthorizationFailed.code();
@@ -38,12 +38,17 @@ const TRANSACTIONAL_ID_DENIED: i16 = ErrorCode::TransactionalIdAuthorizationFail
 /// Puts what was taken out of a request into its answer.
 pub(crate) type Amend = Box<dyn FnOnce(&mut ResponseBody) + Send>;
 
+/// The same for an answer whose records may still be in their files.
+pub(crate) type AmendStored = Box<dyn FnOnce(&mut Stored) + Send>;
+
 /// What becomes of a request.
 pub(crate) enum Decision {
     /// It is handled as it is.
     Pass(RequestBody),
     /// It is handled, and its answer amended.
     Amend(RequestBody, Amend),
+    /// The same where records may be sent from their files: what is not allowed is taken out of both.
+    AmendStored(RequestBody, AmendStored),
     /// It is answered without being handled.
     Answer(ResponseBody),
     /// It is handled, and the connection closed: it has no answer in which to say what was not allowed.
@@ -180,6 +185,32 @@ pub(crate) fn amended(reply: Reply, amend: Amend) -> Reply {
         }))),
         // Nothing that cannot be amended may leave.
         Reply::Stored(_) | Reply::StoredLater(_) => Reply::Close,
+        Reply::Never => Reply::Never,
+        Reply::Close => Reply::Close,
+    }
+}
+
+/// Amends an answer whose records may be in files, whenever it comes.
+pub(crate) fn amended_stored(reply: Reply, amend: AmendStored) -> Reply {
+    match reply {
+        Reply::Now(body) => {
+            let mut stored = Stored::in_memory(body);
+            amend(&mut stored);
+            Reply::Now(stored.body)
+        }
+        Reply::Later(body) => Reply::Later(Box::pin(body.map(|body| {
+            let mut stored = Stored::in_memory(body);
+            amend(&mut stored);
+            stored.body
+        }))),
+        Reply::Stored(mut stored) => {
+            amend(&mut stored);
+            (*stored).into()
+        }
+        Reply::StoredLater(stored) => Reply::stored_later(stored.map(|mut stored| {
+            amend(&mut stored);
+            stored
+        })),
         Reply::Never => Reply::Never,
         Reply::Close => Reply::Close,
     }

@@ -24,7 +24,7 @@ use riverrun_core::{
 };
 
 use super::{Decision, Permissions, decide};
-use crate::{Principal, RequestContext, api::SERVED, config::Settings, security::Authorizer};
+use crate::{Principal, RequestContext, api::SERVED, config::Settings, reply::Stored, security::Authorizer};
 
 type Grant = (Op, ResourceType, &'static str);
 
@@ -91,6 +91,11 @@ fn outcome(row: &Row, grants: &[Grant]) -> String {
             let mut answer = row.answer.clone();
             amend(&mut answer);
             format!("{answer:?}")
+        }
+        Decision::AmendStored(_, amend) => {
+            let mut answer = Stored::in_memory(row.answer.clone());
+            amend(&mut answer);
+            format!("{:?}", answer.body)
         }
         Decision::PassAndClose(_) | Decision::Close => "closed".to_owned(),
     }
