@@ -75,6 +75,10 @@ class Riverrun:
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 
+    def resume(self) -> None:
+        """Starts again after a kill."""
+        self.start()
+
     def restart(self) -> None:
         self.stop()
         self.start()
@@ -120,9 +124,12 @@ class ApacheKafka:
     def kill(self) -> None:
         self._run("kill", "-d", self.dir)
 
+    def resume(self) -> None:
+        self._run("restart", "-d", self.dir, "-i", "1")
+
     def restart(self) -> None:
         self.stop()
-        self._run("restart", "-d", self.dir, "-i", "1")
+        self.resume()
 
 
 def await_port(port: int, process: subprocess.Popen, seconds: float = 30) -> None:

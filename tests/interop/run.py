@@ -18,6 +18,7 @@ import traceback
 
 import agents
 import compacted
+import crash
 import jobs
 import secured
 import tools
@@ -76,6 +77,7 @@ def run(options):
     suites.append((tools.Tools(options.apache_kafka), tools.CASES))
     suites.append((jobs.Streams(options.build, options.apache_kafka), jobs.STREAMS_CASES))
     suites.append((jobs.Connect(options.build, options.apache_kafka), jobs.CONNECT_CASES))
+    suites.append((crash.Crash(), crash.CASES))
     results = []
     broker.start()
     try:
