@@ -1,6 +1,8 @@
 //! How a broker is set up: where its data lies, where it listens, and Kafka's settings by their names.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
+
+use riverrun_core::log::Vfs;
 
 use crate::{
     Broker, StartError,
@@ -36,6 +38,7 @@ pub struct BrokerBuilder {
     pub(crate) place: Option<DataPlace>,
     pub(crate) listen: Vec<String>,
     pub(crate) settings: Settings,
+    pub(crate) vfs: Option<Arc<dyn Vfs>>,
     warnings: Vec<String>,
 }
 
@@ -43,6 +46,14 @@ impl BrokerBuilder {
     /// The folder for the data (`log.dirs`); made if it does not exist. A folder with other files in it is refused.
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.place = Some(DataPlace::Folder(path.into()));
+        self
+    }
+
+    /// Keeps the logs of the data directory on this disk instead of the operating system's, for tests of disks that fail. The
+    /// lock and the identity of the directory stay where they are.
+    #[doc(hidden)]
+    pub fn vfs(mut self, vfs: Arc<dyn Vfs>) -> Self {
+        self.vfs = Some(vfs);
         self
     }
 

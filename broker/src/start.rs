@@ -197,8 +197,11 @@ fn open(
     let in_memory = directory.is_none();
     let identity = directory.as_ref().map_or(fresh, |directory| directory.identity().clone());
     let memory: Arc<dyn Vfs> = Arc::new(SimulatedVfs::in_memory());
-    let vfs: Arc<dyn Vfs> =
-        if in_memory { Arc::clone(&memory) } else { Arc::new(BoundedVfs::new(Arc::new(OsVfs), segment_files_max())) };
+    let vfs: Arc<dyn Vfs> = match &builder.vfs {
+        _ if in_memory => Arc::clone(&memory),
+        Some(vfs) => Arc::clone(vfs),
+        None => Arc::new(BoundedVfs::new(Arc::new(OsVfs), segment_files_max())),
+    };
     let place = Place {
         vfs,
         memory,
