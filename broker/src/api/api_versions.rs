@@ -3,7 +3,7 @@
 //! KIP-35; KIP-511: an unknown version is answered in version 0, and from v3 on the client's software is named, with
 //! letters, digits, dots and hyphens. Only what is served is advertised, since clients choose their behaviour by it:
 //! `group.version` 1 tells that there is the consumer protocol (KIP-848), `share.version` 1 that there are share groups
-//! (KIP-932). `transaction.version` 2 tells clients that partitions join a transaction by themselves, and that each
+//! (KIP-932), `streams.version` 1 that there are streams groups (KIP-1071). `transaction.version` 2 tells clients that partitions join a transaction by themselves, and that each
 //! transaction has an epoch of its own (KIP-890).
 
 use riverrun_core::{
@@ -30,9 +30,17 @@ pub(super) const GROUP_VERSION: SupportedFeature = SupportedFeature { name: "gro
 /// 1: share groups are served (KIP-932).
 pub(super) const SHARE_VERSION: SupportedFeature = SupportedFeature { name: "share.version", min: 0, max: 1 };
 
+/// 1: streams groups are served (KIP-1071).
+pub(super) const STREAMS_VERSION: SupportedFeature = SupportedFeature { name: "streams.version", min: 0, max: 1 };
+
 /// The features of the cluster with the levels that are served; the greatest is in force unless another was set.
-pub(crate) const FEATURES: [SupportedFeature; 4] =
-    [METADATA_VERSION, GROUP_VERSION, SHARE_VERSION, SupportedFeature { name: "transaction.version", min: 0, max: 2 }];
+pub(crate) const FEATURES: [SupportedFeature; 5] = [
+    METADATA_VERSION,
+    GROUP_VERSION,
+    SHARE_VERSION,
+    STREAMS_VERSION,
+    SupportedFeature { name: "transaction.version", min: 0, max: 2 },
+];
 
 pub(super) fn handle(node: &Node, context: &RequestContext, request: &ApiVersionsRequest) -> ApiVersionsResponse {
     if context.api_version >= 3 {

@@ -1,19 +1,22 @@
-//! What is refused while the feature it belongs to is off (level 0): the APIs of the consumer protocol and of share groups
-//! are answered UNSUPPORTED_VERSION then, as if the broker did not know them.
+//! What is refused while the feature it belongs to is off (level 0): the APIs of the consumer protocol, of share groups
+//! and of streams groups are answered UNSUPPORTED_VERSION then, as if the broker did not know them.
 //!
-//! Source: Kafka `KafkaApis` (`isConsumerGroupProtocolEnabled`, `isShareGroupProtocolEnabled`).
+//! Source: Kafka `KafkaApis` (`isConsumerGroupProtocolEnabled`, `isShareGroupProtocolEnabled`, `isStreamsGroupProtocolEnabled`).
 
 use riverrun_core::protocol::{
     ErrorCode, RequestBody, ResponseBody,
     messages::{
         AlterShareGroupOffsetsResponse, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatResponse,
         DeleteShareGroupOffsetsResponse, DescribeShareGroupOffsetsResponse, ShareAcknowledgeResponse,
-        ShareFetchResponse, ShareGroupDescribeResponse, ShareGroupHeartbeatResponse, consumer_group_describe,
+        ShareFetchResponse, ShareGroupDescribeResponse, ShareGroupHeartbeatResponse, StreamsGroupDescribeResponse,
+        StreamsGroupHeartbeatResponse, consumer_group_describe,
         describe_share_group_offsets::DescribeShareGroupOffsetsResponseGroup, share_group_describe,
+        streams_group_describe,
     },
 };
 
-use super::api_versions::{GROUP_VERSION, SHARE_VERSION};
+use super::api_versions::{GROUP_VERSION, SHARE_VERSION, STREAMS_VERSION};
+use super::streams_group_heartbeat;
 use crate::node::Node;
 
 /// The answer to a request whose feature is off.
@@ -27,6 +30,7 @@ pub(super) fn refusal(node: &Node, body: &RequestBody) -> Option<ResponseBody> {
         | RequestBody::DescribeShareGroupOffsets(_)
         | RequestBody::AlterShareGroupOffsets(_)
         | RequestBody::DeleteShareGroupOffsets(_) => SHARE_VERSION,
+        RequestBody::StreamsGroupHeartbeat(_) | RequestBody::StreamsGroupDescribe(_) => STREAMS_VERSION,
         _ => return None,
     };
     if node.image().feature_level(feature) > 0 { None } else { unsupported(body) }
@@ -72,6 +76,18 @@ fn unsupported(body: &RequestBody) -> Option<ResponseBody> {
         }
         RequestBody::DeleteShareGroupOffsets(_) => {
             DeleteShareGroupOffsetsResponse { error_code, ..Default::default() }.into()
+        }
+        RequestBody::StreamsGroupHeartbeat(_) => {
+            StreamsGroupHeartbeatResponse { error_code, ..streams_group_heartbeat::empty() }.into()
+        }
+        RequestBody::StreamsGroupDescribe(request) => {
+            let group = |id: &String| streams_group_describe::DescribedGroup {
+                error_code,
+                group_id: id.clone(),
+                ..Default::default()
+            };
+            let groups = request.group_ids.iter().map(group).collect();
+            StreamsGroupDescribeResponse { groups, ..Default::default() }.into()
         }
         _ => return None,
     })

@@ -51,6 +51,8 @@ mod share_group_describe;
 mod share_group_heartbeat;
 mod share_group_offsets;
 mod share_group_state;
+mod streams_group_describe;
+pub(crate) mod streams_group_heartbeat;
 mod sync_group;
 #[cfg(test)]
 mod transaction_tests;
@@ -155,6 +157,8 @@ pub(crate) const SERVED: &[ApiKey] = &[
     ApiKey::DescribeShareGroupOffsets,
     ApiKey::AlterShareGroupOffsets,
     ApiKey::DeleteShareGroupOffsets,
+    ApiKey::StreamsGroupHeartbeat,
+    ApiKey::StreamsGroupDescribe,
 ];
 
 /// Whether an API is served.
@@ -267,6 +271,8 @@ fn dispatch(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Re
         RequestBody::DescribeShareGroupOffsets(request) => Reply::now(share_group_offsets::describe(node, request)),
         RequestBody::AlterShareGroupOffsets(request) => share_group_offsets::alter(node, request),
         RequestBody::DeleteShareGroupOffsets(request) => share_group_offsets::delete(node, request),
+        RequestBody::StreamsGroupHeartbeat(request) => streams_group_heartbeat::handle(node, context, request),
+        RequestBody::StreamsGroupDescribe(request) => Reply::now(streams_group_describe::handle(node, request)),
         // Not advertised; both transports refuse it before it comes here.
         other => {
             tracing::warn!(api_key = other.api_key().name(), "request for an API that is not served");

@@ -192,6 +192,32 @@ settings! {
         "Milliseconds a member of a share group holds a record.";
     group_share_session_timeout_ms: i32 = 45_000, "group.share.session.timeout.ms", at_least(1), Medium, ReadOnly,
         "Milliseconds of silence after which a share group's member is taken for dead.";
+    group_streams_assignment_interval_ms: i32 = 1_000, "group.streams.assignment.interval.ms", at_least(0), Medium, ReadOnly,
+        "Milliseconds between two assignments of a streams group; a group may set its own.";
+    group_streams_heartbeat_interval_ms: i32 = 5_000, "group.streams.heartbeat.interval.ms", at_least(1), Medium, ReadOnly,
+        "Milliseconds between two heartbeats of a member of a streams group; a group may set its own.";
+    group_streams_initial_rebalance_delay_ms: i32 = 3_000, "group.streams.initial.rebalance.delay.ms", at_least(0), Medium, ReadOnly,
+        "Milliseconds a streams group without members waits for more after the first; a group may set its own.";
+    group_streams_max_assignment_interval_ms: i32 = 15_000, "group.streams.max.assignment.interval.ms", at_least(0), Medium, ReadOnly,
+        "The longest time between two assignments a streams group may have.";
+    group_streams_max_heartbeat_interval_ms: i32 = 15_000, "group.streams.max.heartbeat.interval.ms", at_least(1), Medium, ReadOnly,
+        "The longest heartbeat interval a streams group may have.";
+    group_streams_max_session_timeout_ms: i32 = 60_000, "group.streams.max.session.timeout.ms", at_least(1), Medium, ReadOnly,
+        "The longest session timeout a streams group may have.";
+    group_streams_max_size: i32 = i32::MAX, "group.streams.max.size", at_least(1), Medium, ReadOnly,
+        "Members a streams group may have.";
+    group_streams_max_standby_replicas: i32 = 2, "group.streams.max.standby.replicas", at_least(0), Medium, ReadOnly,
+        "The most standby replicas of each task a streams group may have.";
+    group_streams_min_assignment_interval_ms: i32 = 0, "group.streams.min.assignment.interval.ms", at_least(0), Medium, ReadOnly,
+        "The shortest time between two assignments a streams group may have.";
+    group_streams_min_heartbeat_interval_ms: i32 = 5_000, "group.streams.min.heartbeat.interval.ms", at_least(1), Medium, ReadOnly,
+        "The shortest heartbeat interval a streams group may have.";
+    group_streams_min_session_timeout_ms: i32 = 45_000, "group.streams.min.session.timeout.ms", at_least(1), Medium, ReadOnly,
+        "The shortest session timeout a streams group may have.";
+    group_streams_num_standby_replicas: i32 = 0, "group.streams.num.standby.replicas", at_least(0), Medium, ReadOnly,
+        "Standby replicas of each task of a streams group; a group may set its own.";
+    group_streams_session_timeout_ms: i32 = 45_000, "group.streams.session.timeout.ms", at_least(1), Medium, ReadOnly,
+        "Milliseconds of silence after which a member of a streams group is taken for dead; a group may set its own.";
     inter_broker_listener_name: Option<String> = None, "inter.broker.listener.name", any, Medium, ReadOnly,
         "The listener for other brokers; must name one of the listeners.";
     listener_security_protocol_map: Vec<String> = default_protocol_map(), "listener.security.protocol.map", any, Low, ReadOnly,

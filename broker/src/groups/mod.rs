@@ -231,6 +231,13 @@ fn group_config(config: &BrokerConfig) -> GroupConfig {
     group.share.heartbeat_interval_ms = config.group_share_heartbeat_interval_ms;
     group.share.members_max = usize::try_from(config.group_share_max_size).unwrap_or(usize::MAX);
     group.offset_metadata_bytes_max = usize::try_from(config.offset_metadata_max_bytes).unwrap_or(usize::MAX);
+    let streams = &mut group.streams;
+    streams.session_timeout_ms = config.group_streams_session_timeout_ms;
+    streams.heartbeat_interval_ms = config.group_streams_heartbeat_interval_ms;
+    streams.assignment_interval_ms = config.group_streams_assignment_interval_ms;
+    streams.initial_rebalance_delay_ms = config.group_streams_initial_rebalance_delay_ms;
+    streams.standby_replicas = config.group_streams_num_standby_replicas;
+    streams.members_max = usize::try_from(config.group_streams_max_size).unwrap_or(usize::MAX).min(streams.members_max);
     let consumer = &mut group.consumer;
     consumer.session_timeout_ms = config.group_consumer_session_timeout_ms;
     consumer.heartbeat_interval_ms = config.group_consumer_heartbeat_interval_ms;

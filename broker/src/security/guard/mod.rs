@@ -20,6 +20,7 @@ mod data;
 mod groups;
 mod placement;
 mod share;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod transactions;
@@ -86,6 +87,7 @@ pub(crate) fn wants_operations(body: &RequestBody) -> bool {
         RequestBody::DescribeGroups(request) => request.include_authorized_operations,
         RequestBody::ConsumerGroupDescribe(request) => request.include_authorized_operations,
         RequestBody::ShareGroupDescribe(request) => request.include_authorized_operations,
+        RequestBody::StreamsGroupDescribe(request) => request.include_authorized_operations,
         RequestBody::DescribeCluster(request) => request.include_cluster_authorized_operations,
         RequestBody::DescribeTopicPartitions(_) => true,
         _ => false,
@@ -152,6 +154,8 @@ pub(crate) fn decide(permissions: Permissions, version: i16, auto_create: bool, 
         RequestBody::AlterClientQuotas(request) => admin::alter_quotas(&may, request),
         RequestBody::DescribeUserScramCredentials(request) => admin::describe_scram(&may, request),
         RequestBody::AlterUserScramCredentials(request) => admin::alter_scram(&may, request),
+        RequestBody::StreamsGroupHeartbeat(request) => streams::heartbeat(&may, request),
+        RequestBody::StreamsGroupDescribe(request) => streams::describe(may, request),
         RequestBody::ShareGroupHeartbeat(request) => share::heartbeat(&may, request),
         RequestBody::ShareGroupDescribe(request) => share::describe(may, request),
         RequestBody::ShareFetch(request) => share::fetch(may, request),

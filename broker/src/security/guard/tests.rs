@@ -17,7 +17,8 @@ use riverrun_core::{
             describe_share_group_offsets, describe_topic_partitions, fetch, find_coordinator,
             incremental_alter_configs, initialize_share_group_state, list_groups, list_offsets, metadata,
             offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, read_share_group_state,
-            read_share_group_state_summary, share_group_describe, write_share_group_state, *,
+            read_share_group_state_summary, share_group_describe, streams_group_describe, streams_group_heartbeat,
+            write_share_group_state, *,
         },
         records::TopicRecord,
     },
@@ -370,6 +371,31 @@ fn rows() -> Vec<Row> {
             30,
         ),
         row(
+            StreamsGroupHeartbeatRequest {
+                group_id: "g".to_owned(),
+                topology: Some(streams_group_heartbeat::Topology {
+                    subtopologies: vec![streams_group_heartbeat::Subtopology {
+                        source_topics: vec![t()],
+                        ..Default::default()
+                    }],
+                    ..Default::default()
+                }),
+                ..Default::default()
+            },
+            StreamsGroupHeartbeatResponse::default(),
+            &[&[(Op::Read, Group, "g")]],
+            30,
+        ),
+        row(
+            StreamsGroupDescribeRequest { group_ids: vec!["g".to_owned()], ..Default::default() },
+            StreamsGroupDescribeResponse {
+                groups: vec![streams_group_describe::DescribedGroup { group_id: "g".to_owned(), ..Default::default() }],
+                ..Default::default()
+            },
+            &[&[(Op::Describe, Group, "g")]],
+            30,
+        ),
+        row(
             ShareGroupHeartbeatRequest { group_id: "g".to_owned(), ..Default::default() },
             ShareGroupHeartbeatResponse::default(),
             &[&[(Op::Read, Group, "g")]],
@@ -656,6 +682,14 @@ fn rows() -> Vec<Row> {
             31,
         ),
     ]
+}
+
+#[test]
+fn a_member_of_a_streams_group_must_see_all_topics_of_its_topology() {
+    let rows = rows();
+    let row = rows.iter().find(|row| row.request.api_key() == ApiKey::StreamsGroupHeartbeat).unwrap();
+    assert!(outcome(row, &[(Op::Read, Group, "g")]).contains("error_code: 29"));
+    assert!(outcome(row, &[(Op::Read, Group, "g"), (Op::Describe, Topic, T)]).contains("error_code: 0"));
 }
 
 #[test]
