@@ -62,7 +62,7 @@ pub struct InternalTopic {
     pub name: Arc<str>,
     /// How many partitions it must have.
     pub partitions: i32,
-    /// How often it is replicated; `None` for the default of the cluster.
+    /// How often it is replicated, as in [`TopicInfo`](super::TopicInfo).
     pub replication_factor: Option<i16>,
     /// Its settings.
     pub configs: BTreeMap<String, String>,

@@ -52,7 +52,8 @@ pub struct TopicInfo {
     /// How many partitions it must have; `None` (0 on the wire) if that follows from the topics upstream, as it does
     /// for every changelog.
     pub partitions: Option<i32>,
-    /// How often it is replicated; `None` (0 on the wire) for the default of the cluster.
+    /// How often it is replicated; `None` (0 on the wire) for the default of the cluster, for which the Java client
+    /// says -1.
     pub replication_factor: Option<i16>,
     /// Its settings.
     pub configs: BTreeMap<String, String>,
