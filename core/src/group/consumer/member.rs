@@ -35,7 +35,7 @@ pub enum MemberState {
 
 impl MemberState {
     /// Reads the number in a record.
-    pub(in crate::group) fn from_wire(number: i8) -> Self {
+    pub(super) fn from_wire(number: i8) -> Self {
         match number {
             0 => Self::Stable,
             1 => Self::UnrevokedPartitions,
@@ -45,7 +45,7 @@ impl MemberState {
     }
 
     /// The number in a record.
-    pub(in crate::group) fn to_wire(self) -> i8 {
+    pub(super) fn to_wire(self) -> i8 {
         match self {
             Self::Stable => 0,
             Self::UnrevokedPartitions => 1,

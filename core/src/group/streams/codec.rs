@@ -134,13 +134,32 @@ fn current_to_wire(current: &CurrentTasks) -> StreamsGroupCurrentMemberAssignmen
     StreamsGroupCurrentMemberAssignmentValue {
         member_epoch: current.epoch.0,
         previous_member_epoch: current.previous_epoch.0,
-        state: current.state.to_wire(),
+        state: state_to_wire(current.state),
         active_tasks: active_to_wire(&current.assigned.active),
         standby_tasks: plain_to_wire(&current.assigned.standby),
         warmup_tasks: plain_to_wire(&current.assigned.warmup),
         active_tasks_pending_revocation: active_to_wire(&current.revoking.active),
         standby_tasks_pending_revocation: plain_to_wire(&current.revoking.standby),
         warmup_tasks_pending_revocation: plain_to_wire(&current.revoking.warmup),
+    }
+}
+
+/// The states have other numbers than those of consumer groups.
+fn state_to_wire(state: MemberState) -> i8 {
+    match state {
+        MemberState::Stable => 1,
+        MemberState::UnrevokedPartitions => 2,
+        MemberState::UnreleasedPartitions => 3,
+        MemberState::Unknown(other) => other,
+    }
+}
+
+fn state_from_wire(number: i8) -> MemberState {
+    match number {
+        1 => MemberState::Stable,
+        2 => MemberState::UnrevokedPartitions,
+        3 => MemberState::UnreleasedPartitions,
+        other => MemberState::Unknown(other),
     }
 }
 
@@ -285,7 +304,7 @@ fn current_from_wire(value: StreamsGroupCurrentMemberAssignmentValue) -> Current
     CurrentTasks {
         epoch,
         previous_epoch: Epoch(value.previous_member_epoch),
-        state: MemberState::from_wire(value.state),
+        state: state_from_wire(value.state),
         assigned: AssignedTasks {
             active: active_from_wire(value.active_tasks, epoch),
             standby: plain_from_wire(value.standby_tasks),

@@ -17,8 +17,7 @@
 use std::sync::Arc;
 
 use super::{
-    ConfiguredTopology, GroupStatus, StatusCode, StreamsHeartbeat, StreamsHeartbeatResponse, StreamsRecord, TaskSet,
-    Tasks, Topology,
+    GroupStatus, StatusCode, StreamsHeartbeat, StreamsHeartbeatResponse, StreamsRecord, TaskSet, Tasks, Topology,
     endpoints::endpoints,
     group::{StreamsGroup, StreamsMember},
     has_task,
@@ -205,15 +204,8 @@ impl GroupShard {
         if group.is_empty() || group.group.epoch <= group.target.epoch {
             return;
         }
-        let Some(topology) = &group.topology else { return };
-        let configured = match &group.soft.configured {
-            Some(configured) => Arc::clone(configured),
-            None => match ConfiguredTopology::on_topics(topology, &self.topics) {
-                Ok(configured) => Arc::new(configured),
-                // Whoever calls next is told.
-                Err(_) => return,
-            },
-        };
+        // The topics of a group that has had one call only have not been looked at; the next call assigns then.
+        let Some(configured) = group.soft.configured.clone() else { return };
         let configs = assignment_configs(&self.topics, &self.config.streams, group_id);
         let assigning = Assigning { group, epoch: group.group.epoch, updated: None, configured: &configured };
         assigning.assign(&configs, now, &mut out.records);

@@ -6,8 +6,8 @@ use super::world::{
 use crate::{
     TopicPartition,
     group::{
-        Epoch, GenerationId, GroupError, GroupId, GroupState, InstanceId, ListFilter, MemberId, OffsetCommitRequest,
-        OffsetToCommit,
+        ConsumerHeartbeat, Epoch, GenerationId, GroupError, GroupId, GroupState, InstanceId, JoinRequest, ListFilter,
+        MemberId, OffsetCommitRequest, OffsetToCommit, PartitionSet, Protocol, Ticket,
         streams::{Endpoint, StatusCode, StreamsHeartbeat, StreamsHeartbeatResponse, Tasks, TopologyEpoch},
     },
     protocol::ErrorCode,
@@ -294,4 +294,43 @@ fn the_group_is_listed_described_and_deleted() {
     let deleted = world.shard.delete(&GROUP.into());
     world.carry_out(deleted).unwrap();
     assert!(world.shard.list(&ListFilter::default()).is_empty());
+}
+
+#[test]
+fn a_group_has_one_type_until_nobody_is_left() {
+    let mut world = settled();
+    let join = |world: &mut World| {
+        let ticket = Ticket(world.log.len() as u64);
+        let request = JoinRequest {
+            group_id: GROUP.into(),
+            member_id: None,
+            group_instance_id: None,
+            client_id: "classic".to_owned(),
+            client_host: "/127.0.0.1".to_owned(),
+            session_timeout_ms: 45_000,
+            rebalance_timeout_ms: REBALANCE_MS,
+            protocol_type: "consumer".to_owned(),
+            protocols: vec![Protocol { name: "range".to_owned(), metadata: bytes::Bytes::new() }],
+            requires_known_member_id: false,
+            supports_skip_assignment: true,
+            new_member_uuid: crate::Uuid([7; 16]),
+        };
+        let decision = world.shard.join(&request, ticket, world.now());
+        let refused = decision.replies.first().map(|reply| format!("{:?}", reply.response));
+        world.carry_out(decision);
+        refused
+    };
+    let consumer = ConsumerHeartbeat {
+        rebalance_timeout_ms: Some(REBALANCE_MS),
+        topic_names: Some(vec!["in".to_owned()]),
+        owned: Some(PartitionSet::new()),
+        ..ConsumerHeartbeat::new(GROUP.into(), "c".into(), Epoch::JOINING)
+    };
+    assert!(join(&mut world).is_some_and(|refused| refused.contains("InconsistentProtocol")));
+    let refused = world.shard.consumer_heartbeat(&consumer, &|_| true, world.now());
+    assert!(matches!(world.carry_out(refused), Err(GroupError::WrongType { .. })));
+    world.beat(&staying("m1", -1)).unwrap();
+    assert_eq!(join(&mut world), None, "it waits for its generation");
+    let refused = world.beat(&joining("m1", "p1", stateless()));
+    assert!(matches!(refused, Err(GroupError::WrongType { .. })), "{refused:?}");
 }

@@ -130,6 +130,13 @@ impl World {
     }
 }
 
+/// The bytes of a text of hexadecimal digits.
+pub(super) fn hex(text: &str) -> bytes::Bytes {
+    let digits: Vec<u8> =
+        text.chars().filter_map(|c| c.to_digit(16)).map(|digit| u8::try_from(digit).unwrap()).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
 /// The topology most stories are told with: one part that counts what is in `in`.
 pub(super) fn counting() -> ToldTopology {
     let changelog = TopicInfo {
