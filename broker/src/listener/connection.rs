@@ -424,6 +424,8 @@ impl Connection {
     }
 
     fn handle_bare_token(&mut self, token: &Bytes) -> Result<(), Ended> {
+        // Its answer goes past the queue, and what was asked before it, in one go, is to be answered before it.
+        self.encode_ready()?;
         let time = SessionTime { now: tokio::time::Instant::now(), wall_ms: self.node.clock.wall_ms() };
         match self.session.take_bare(token, &self.node.image(), time) {
             BareStep::Answer(answer) => {

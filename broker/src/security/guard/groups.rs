@@ -175,7 +175,8 @@ pub(super) fn offset_delete(may: &Permissions, mut request: OffsetDeleteRequest)
 }
 
 /// Describe on each group or transactional id; share groups' coordinators are for brokers.
-pub(super) fn find_coordinator(may: &Permissions, mut request: FindCoordinatorRequest) -> Decision {
+/// From version 4 on a request has several keys, and an answer no code of its own.
+pub(super) fn find_coordinator(may: &Permissions, version: i16, mut request: FindCoordinatorRequest) -> Decision {
     let key_type = request.key_type;
     let refuse = |key: &str| match key_type {
         0 => (!may.group(Describe, key)).then_some(GROUP_DENIED),
@@ -183,7 +184,7 @@ pub(super) fn find_coordinator(may: &Permissions, mut request: FindCoordinatorRe
         2 => (!may.cluster(ClusterAction)).then_some(ErrorCode::ClusterAuthorizationFailed.code()),
         _ => None,
     };
-    if request.coordinator_keys.is_empty() {
+    if version < 4 {
         return match refuse(&request.key) {
             None => Decision::Pass(request.into()),
             Some(error_code) => {

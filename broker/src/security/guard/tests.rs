@@ -331,7 +331,7 @@ fn rows() -> Vec<Row> {
             30,
         ),
         row(
-            FindCoordinatorRequest { key: "x".to_owned(), key_type: 1, ..Default::default() },
+            FindCoordinatorRequest { coordinator_keys: vec!["x".to_owned()], key_type: 1, ..Default::default() },
             FindCoordinatorResponse {
                 coordinators: vec![find_coordinator::Coordinator::default()],
                 ..Default::default()
