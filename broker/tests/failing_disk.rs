@@ -26,8 +26,8 @@ struct Disk {
 
 impl Disk {
     fn new() -> Self {
-        let disk = Self { folder: tempfile::tempdir().unwrap(), vfs: SimulatedVfs::new() };
-        disk.vfs.create_dir_all(disk.folder.path()).unwrap();
+        let disk = Self { folder: tempfile::tempdir().expect("a folder"), vfs: SimulatedVfs::new() };
+        disk.vfs.create_dir_all(disk.folder.path()).expect("makes it");
         disk
     }
 
@@ -36,7 +36,7 @@ impl Disk {
     }
 
     async fn start(&self) -> Broker {
-        self.builder().start().await.unwrap()
+        self.builder().start().await.expect("starts")
     }
 
     fn log_of(&self, topic: &str) -> PathBuf {
@@ -44,7 +44,7 @@ impl Disk {
     }
 
     fn length(&self, path: &Path) -> u64 {
-        self.vfs.open(path).unwrap().len().unwrap()
+        self.vfs.open(path).and_then(|file| file.len()).expect("has a length")
     }
 }
 
