@@ -4,6 +4,7 @@
 mod compaction;
 mod faults;
 mod rest;
+mod times;
 mod transaction_model;
 mod transactions;
 

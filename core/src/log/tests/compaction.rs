@@ -8,7 +8,7 @@ use crate::record::BatchHeader;
 
 const HORIZON_MS: i64 = 1000;
 
-fn compacted() -> LogConfig {
+pub(super) fn compacted() -> LogConfig {
     LogConfig {
         cleanup_policy: CleanupPolicy { compact: true, delete: false },
         delete_retention_ms: HORIZON_MS,
@@ -23,7 +23,12 @@ fn limits(map_bytes: usize) -> CompactionLimits {
 }
 
 /// All steps of a compaction, as the broker goes through them. Returns the offset up to which the log is compacted.
-fn compact(log: &mut Log, cleaned_to: Option<i64>, now_ms: i64, map_bytes: usize) -> Result<i64, CompactionError> {
+pub(super) fn compact(
+    log: &mut Log,
+    cleaned_to: Option<i64>,
+    now_ms: i64,
+    map_bytes: usize,
+) -> Result<i64, CompactionError> {
     let Some(cleanable) = log.cleanable(cleaned_to, now_ms)? else { return Ok(cleaned_to.unwrap_or(0)) };
     let mut compaction = log.begin_compaction(&cleanable, limits(map_bytes), now_ms)?;
     while let Some(mut replacement) = compaction.next_replacement(&mut |_| Ok(()))? {
