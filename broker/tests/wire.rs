@@ -43,7 +43,7 @@ fn empty(key: ApiKey) -> RequestBody {
         ElectLeaders AlterPartitionReassignments ListPartitionReassignments DescribeQuorum AlterReplicaLogDirs UnregisterBroker UpdateFeatures
         ConsumerGroupHeartbeat ConsumerGroupDescribe ShareGroupHeartbeat ShareGroupDescribe ShareFetch ShareAcknowledge
         InitializeShareGroupState ReadShareGroupState WriteShareGroupState DeleteShareGroupState ReadShareGroupStateSummary
-        DescribeShareGroupOffsets AlterShareGroupOffsets DeleteShareGroupOffsets
+        DescribeShareGroupOffsets AlterShareGroupOffsets DeleteShareGroupOffsets StreamsGroupHeartbeat StreamsGroupDescribe
     }
 }
 
@@ -54,7 +54,7 @@ async fn every_version_of_every_api_that_is_advertised_is_answered() {
     peer.request(4, 2, request).await;
     let versions = peer.response::<ApiVersionsRequest>(4).await.1;
     assert_eq!(versions.error_code, 0);
-    let served = ["group.version", "metadata.version", "share.version", "transaction.version"];
+    let served = ["group.version", "metadata.version", "share.version", "streams.version", "transaction.version"];
     assert!(versions.finalized_features.iter().all(|feature| served.contains(&&*feature.name)));
     for api in &versions.api_keys {
         let key = ApiKey::try_from(api.api_key).unwrap();

@@ -192,6 +192,7 @@ impl Log {
     }
 
     fn make_segment(&self, base: i64) -> Result<Segment, OpenError> {
+        self.remove_indexes(base)?;
         let path = self.folder.join(file_name(base, "log"));
         Segment::create(&*self.vfs, &self.folder, base).map_err(io_error("create", &path))
     }
@@ -360,8 +361,25 @@ impl Log {
         recovery::recover_segment(&*self.vfs, &mut segment, &walk, interval, &mut learned)?;
         if next_base.is_some() {
             self.closed_files.extend(segment.write_index(&*self.vfs).map_err(io("write the index of"))?);
+        } else if checked_to == 0 {
+            self.remove_indexes(base)?;
         }
         Ok(segment)
+    }
+
+    /// Removes, durably, the index files of a segment that grows from what was just walked. They may speak of batches that
+    /// a crash has taken, and a later bookmark would have the next opening believe them.
+    fn remove_indexes(&self, base: i64) -> Result<(), OpenError> {
+        let mut removed = false;
+        for suffix in ["index", "timeindex"] {
+            let path = self.folder.join(file_name(base, suffix));
+            match self.vfs.remove(&path) {
+                Ok(()) => removed = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(io_error("remove", &path)(error)),
+            }
+        }
+        if removed { self.vfs.sync_dir(&self.folder).map_err(io_error("sync", &self.folder)) } else { Ok(()) }
     }
 
     /// Takes a closed segment as it is. Its index is loaded when it is first searched; that it is there, and the producers

@@ -239,11 +239,16 @@ impl Segment {
         let tails = [("index", index.encode_offsets()), ("timeindex", index.encode_times())];
         for ((suffix, bytes), written) in tails.into_iter().zip(self.index_written) {
             let path = self.folder.join(file_name(self.base_offset, suffix));
-            let file = vfs.create(&path)?;
-            // What is there behind this may speak of batches that were lost, and must not come back after a power cut: then
-            // nothing would tell it from what is written now.
             let from = written.min(bytes.len());
-            if file.len()? > from as u64 {
+            let (file, is_new) = match vfs.open(&path) {
+                Ok(file) => (file, false),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => (vfs.create(&path)?, true),
+                Err(error) => return Err(error),
+            };
+            // What is there behind this may speak of batches that were lost, and must not come back after a power cut: then
+            // nothing would tell it from what is written now. Of what an earlier life left the length says nothing:
+            // whoever cut it may have come no further.
+            if !is_new && (from == 0 || file.len()? > from as u64) {
                 file.truncate(from as u64)?;
                 file.sync_data()?;
             }

@@ -125,14 +125,16 @@ impl TransactionIndex {
                 handle.write_at((count * ENTRY_LEN) as u64, &rest)?;
                 handle.sync_data()?;
             }
-            FileState::Other if entries.is_empty() => {
-                let handle = vfs.create(path)?;
-                if handle.len()? > 0 {
-                    // Else a crash could bring back what an earlier life wrote of markers that it then lost.
+            FileState::Other if entries.is_empty() => match vfs.open(path) {
+                // Else a crash could bring back what an earlier life wrote of markers that it then lost. That the file is
+                // empty now does not say that the disk knows: whoever emptied it may have come no further.
+                Ok(handle) => {
                     handle.truncate(0)?;
                     handle.sync_data()?;
                 }
-            }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => drop(vfs.create(path)?),
+                Err(error) => return Err(error),
+            },
             FileState::Other => vfs::replace(vfs, path, &encode(entries))?,
         }
         *file = FileState::Holds(entries.len());

@@ -4,8 +4,8 @@
 //! All of a group is in its records, and only their replay changes it. What a restart may forget is the topology on the
 //! topics of now, who asked for a shutdown, and the count of changes of the endpoints.
 //!
-//! The way of a call: [`heartbeat`] finds the member; [`update`] brings topology, epoch and [target](target) up to date
-//! and takes the [next step](reconciliation) of the member; [`fence`] takes members out.
+//! The way of a call: `heartbeat` finds the member; `update` brings topology, epoch and `target` up to date
+//! and takes the next step (`reconciliation`) of the member; `fence` takes members out.
 //!
 //! Source: Kafka `coordinator.group.streams`.
 
