@@ -146,6 +146,7 @@ impl Node {
             listener.reconfigure(&settings);
         }
         self.storage.set_cleaner(CleanerSettings::of(settings.config()));
+        self.storage.set_producer_expiration_ms(i64::from(settings.config().producer_id_expiration_ms));
         let defaults = settings.config().log_defaults(self.in_memory);
         *self.log_defaults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(defaults);
         for topic in image.topics() {

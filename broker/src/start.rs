@@ -3,7 +3,6 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, RwLock},
-    time::Duration,
 };
 
 use riverrun_core::{
@@ -29,10 +28,10 @@ use crate::{
     log_limit::LogLimits,
     metadata::MetadataStore,
     node::Node,
-    quotas::Quotas,
+    quotas::{Quotas, millis},
     security::{Authorizer, ListenerSecurity},
     share::{SHARE_STATE_TOPIC, Shares},
-    storage::{Place, Storage, StorageOpenError, Upkeep},
+    storage::{CheckIntervals, Place, Storage, StorageOpenError, Upkeep},
     transactions::{TRANSACTIONS_TOPIC, Transactions},
 };
 
@@ -212,9 +211,11 @@ fn open(
     let cluster_id = identity.cluster_id;
     let clock = Clock::start();
     let log_defaults = config.log_defaults(in_memory);
-    let check_ms = u64::try_from(config.log_retention_check_interval_ms).unwrap_or(u64::MAX);
     let upkeep = Upkeep {
-        check_interval: Duration::from_millis(check_ms),
+        intervals: CheckIntervals {
+            retention: millis(config.log_retention_check_interval_ms),
+            producers: millis(i64::from(config.producer_id_expiration_check_interval_ms)),
+        },
         tail_bytes_max: usize::try_from(config.riverrun_tail_cache_bytes).unwrap_or(0),
     };
     let storage = Storage::open(place, directory, log_defaults.clone(), upkeep, clock)?;

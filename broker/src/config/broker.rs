@@ -314,6 +314,10 @@ settings! {
         "Partitions of __consumer_offsets; counts when the topic is created, on first use.";
     offsets_topic_segment_bytes: i32 = 104_857_600, "offsets.topic.segment.bytes", at_least(1_048_576), High, ReadOnly,
         "Bytes of a segment of __consumer_offsets; counts when the topic is created.";
+    producer_id_expiration_check_interval_ms: i32 = 600_000, "producer.id.expiration.check.interval.ms", at_least(1), Low, ReadOnly,
+        "Milliseconds between two looks for producers that are to be forgotten.";
+    producer_id_expiration_ms: i32 = 86_400_000, "producer.id.expiration.ms", at_least(1), Low, Dynamic,
+        "Milliseconds of silence after which a partition forgets a producer, but for one with an open transaction. Shorter than a producer goes on trying (`delivery.timeout.ms`), a retry may be written twice.";
     queued_max_request_bytes: i64 = 1_073_741_824, "queued.max.request.bytes", any, Medium, ReadOnly,
         "Bytes of requests that all connections together hold in memory; when it is used up nothing more is read until some are handled. One request may exceed it. Not positive for no bound, as is Kafka's default.";
     quota_window_num: i32 = 11, "quota.window.num", at_least(1), Low, ReadOnly,

@@ -92,7 +92,6 @@ pub(crate) const WITHOUT_EFFECT: &[&str] = &[
     "offsets.topic.replication.factor",
     "principal.builder.class",
     "process.roles",
-    "producer.id.expiration.ms",
     "producer.purgatory.purge.interval.requests",
     "queued.max.requests",
     "remote.fetch.max.wait.ms",

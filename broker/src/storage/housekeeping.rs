@@ -1,8 +1,12 @@
-//! The thread that does what nobody waits for: retention, checkpoints, removing the folders of deleted topics.
+//! The thread that does what nobody waits for: retention, forgetting producers, checkpoints, removing the folders of
+//! deleted topics.
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicI64, Ordering},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -11,13 +15,22 @@ use super::Storage;
 
 /// Between two writes of the checkpoints, as `log.flush.offset.checkpoint.interval.ms` has it in Kafka.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
-/// How long an idempotent producer is remembered, as `producer.id.expiration.ms` has it in Kafka.
-const PRODUCER_MS: i64 = 86_400_000;
+
+/// How often the thread looks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CheckIntervals {
+    /// For segments that retention removes.
+    pub(crate) retention: Duration,
+    /// For producers that are to be forgotten.
+    pub(crate) producers: Duration,
+}
 
 /// What the thread is told.
 #[derive(Debug)]
 pub(super) struct Housekeeping {
-    check_interval: Duration,
+    intervals: CheckIntervals,
+    /// How long a silent producer is remembered.
+    producer_expiration_ms: AtomicI64,
     orders: Mutex<Orders>,
     changed: Condvar,
 }
@@ -30,8 +43,19 @@ struct Orders {
 }
 
 impl Housekeeping {
-    pub(super) fn new(check_interval: Duration) -> Self {
-        Self { check_interval, orders: Mutex::default(), changed: Condvar::new() }
+    pub(super) fn new(intervals: CheckIntervals) -> Self {
+        let never = AtomicI64::new(i64::MAX);
+        Self { intervals, producer_expiration_ms: never, orders: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Puts another time in force for which silent producers are remembered; it counts from the next look on.
+    pub(super) fn set_producer_expiration_ms(&self, expiration_ms: i64) {
+        self.producer_expiration_ms.store(expiration_ms, Ordering::Relaxed);
+    }
+
+    /// The time at or before which a producer must have written last to be forgotten now.
+    pub(super) fn producers_expire_at(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_sub(self.producer_expiration_ms.load(Ordering::Relaxed))
     }
 
     /// Starts the thread. It ends after [`Self::stop`], or when the storage is gone.
@@ -58,10 +82,11 @@ impl Housekeeping {
     }
 
     fn run(&self, storage: &Weak<Storage>) {
-        let mut next_check = Instant::now() + self.check_interval;
+        let mut next_check = Instant::now() + self.intervals.retention;
+        let mut next_producers = Instant::now() + self.intervals.producers;
         let mut next_checkpoint = Instant::now() + CHECKPOINT_INTERVAL;
         loop {
-            let orders = self.next_orders(next_check.min(next_checkpoint));
+            let orders = self.next_orders(next_check.min(next_producers).min(next_checkpoint));
             let Some(storage) = storage.upgrade() else { return };
             for folder in &orders.doomed {
                 if let Err(error) = storage.place.vfs.remove_dir_all(folder) {
@@ -74,7 +99,11 @@ impl Housekeeping {
             let now = Instant::now();
             if orders.hurry || now >= next_check {
                 check(&storage);
-                next_check = now + self.check_interval;
+                next_check = now + self.intervals.retention;
+            }
+            if now >= next_producers {
+                storage.expire_producers();
+                next_producers = now + self.intervals.producers;
             }
             if now >= next_checkpoint {
                 settle(&storage);
@@ -109,7 +138,7 @@ impl Housekeeping {
 fn check(storage: &Storage) {
     let now_ms = storage.clock.wall_ms();
     for partition in storage.all() {
-        match partition.keep_house(now_ms, now_ms.saturating_sub(PRODUCER_MS)) {
+        match partition.keep_house(now_ms) {
             Ok(0) => {}
             Ok(segments) => tracing::info!(partition = %partition.topic_partition(), segments, "old segments removed"),
             Err(error) => {

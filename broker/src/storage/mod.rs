@@ -21,7 +21,6 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
-    time::Duration,
 };
 
 use dashmap::DashMap;
@@ -37,6 +36,7 @@ use crate::clock::Clock;
 use cleaner::Cleaner;
 pub(crate) use cleaner::CleanerSettings;
 use flusher::Flusher;
+pub(crate) use housekeeping::CheckIntervals;
 use housekeeping::Housekeeping;
 pub(crate) use opening::TopicLogs;
 use opening::{OPENING_THREADS, StartPoints};
@@ -88,8 +88,8 @@ pub(crate) struct Place {
 /// What holds for all logs together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Upkeep {
-    /// How often retention is looked at.
-    pub(crate) check_interval: Duration,
+    /// How often the logs are looked at.
+    pub(crate) intervals: CheckIntervals,
     /// What all partitions together may keep of their latest batches in memory.
     pub(crate) tail_bytes_max: usize,
 }
@@ -151,7 +151,7 @@ impl Storage {
             directory: Mutex::new(directory),
             clock,
             flusher,
-            housekeeping: Arc::new(Housekeeping::new(upkeep.check_interval)),
+            housekeeping: Arc::new(Housekeeping::new(upkeep.intervals)),
             cleaner: Arc::new(cleaner),
             threads: Mutex::default(),
             topics: DashMap::new(),
@@ -178,6 +178,17 @@ impl Storage {
     /// Puts other settings of the cleaner in force.
     pub(crate) fn set_cleaner(&self, settings: CleanerSettings) {
         self.cleaner.set(settings);
+    }
+
+    /// Puts another time in force for which silent producers are remembered (`producer.id.expiration.ms`).
+    pub(crate) fn set_producer_expiration_ms(&self, expiration_ms: i64) {
+        self.housekeeping.set_producer_expiration_ms(expiration_ms);
+    }
+
+    /// Has every partition forget the producers that were silent for too long.
+    fn expire_producers(&self) {
+        let timestamp = self.housekeeping.producers_expire_at(self.clock.wall_ms());
+        self.all().iter().for_each(|partition| partition.expire_producers(timestamp));
     }
 
     /// Compacts what is due, on the calling thread.
@@ -227,6 +238,8 @@ impl Storage {
             self.take_in(topic, logs);
         }
         self.cleaner.keep(&self.of_topics());
+        // What was silent for too long while the broker was down is not known any more.
+        self.expire_producers();
     }
 
     /// Makes the logs of new topics, or of new partitions. Blocks on the disk. On an error none is taken in.

@@ -607,17 +607,21 @@ impl Partition {
     }
 
     /// Lets retention work. Returns how many segments went.
-    pub(super) fn keep_house(&self, now_ms: i64, producers_since_ms: i64) -> Result<usize, StorageError> {
+    pub(super) fn keep_house(&self, now_ms: i64) -> Result<usize, StorageError> {
         let mut state = self.lock();
         if state.gone {
             return Ok(0);
         }
-        state.log.expire_producers(producers_since_ms);
         let removed = state.log.delete_segments(now_ms)?;
         if removed > 0 {
             state.fetches.iter().for_each(|interest| interest.changed());
         }
         Ok(removed)
+    }
+
+    /// Forgets producers that have not written since `timestamp`, but for those with an open transaction.
+    pub(super) fn expire_producers(&self, timestamp: i64) {
+        self.lock().log.expire_producers(timestamp);
     }
 
     /// Whether it is deleted, or closed for good.

@@ -14,7 +14,8 @@ use riverrun_core::{
 };
 
 use super::{
-    Acks, LogOffline, Partition, PartitionReadError, Place, ProduceError, ReadIsolation, Storage, TopicLogs, Upkeep,
+    Acks, CheckIntervals, LogOffline, Partition, PartitionReadError, Place, ProduceError, ReadIsolation, Storage,
+    TopicLogs, Upkeep,
 };
 use crate::clock::Clock;
 
@@ -53,7 +54,8 @@ fn on(vfs: Arc<dyn Vfs>) -> Arc<Storage> {
         was_clean: false,
     };
     let hour = Duration::from_secs(3600);
-    let upkeep = Upkeep { check_interval: hour, tail_bytes_max: 8 << 20 };
+    let intervals = CheckIntervals { retention: hour, producers: hour };
+    let upkeep = Upkeep { intervals, tail_bytes_max: 8 << 20 };
     Storage::open(place, None, LogConfig::default(), upkeep, Clock::start()).unwrap()
 }
 

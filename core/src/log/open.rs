@@ -126,6 +126,7 @@ impl Log {
             epochs: LeaderEpochs::default(),
             epochs_dirty: false,
             producers: Producers::default(),
+            producers_expired_to: i64::MIN,
             verifications: Verifications::default(),
             closed_files: Vec::new(),
             recovery: Recovery::default(),
@@ -291,6 +292,7 @@ impl Log {
         self.log_start_offset = self.log_start_offset.clamp(first, self.log_end_offset().max(first));
         self.high_watermark = self.log_end_offset();
         self.producers.settle_below(self.high_watermark);
+        self.producers.expire(self.producers_expired_to);
         self.recovery_point =
             if clean { self.log_end_offset() } else { first.max(self.recovery_point.min(self.log_end_offset())) };
         self.epochs.truncate_to(self.log_end_offset().max(1));

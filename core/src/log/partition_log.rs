@@ -62,6 +62,8 @@ pub struct Log {
     pub(super) epochs: LeaderEpochs,
     pub(super) epochs_dirty: bool,
     pub(super) producers: Producers,
+    /// Since when producers must have written to be remembered.
+    pub(super) producers_expired_to: i64,
     pub(super) verifications: Verifications,
     /// Index and snapshot files of closed segments that the next flush has to sync.
     pub(super) closed_files: Vec<Arc<dyn VfsFile>>,
@@ -298,7 +300,9 @@ impl Log {
     }
 
     /// Forgets producers that have not written since `timestamp`, but for those with an open transaction.
+    /// Those of a log at rest are when it wakes.
     pub fn expire_producers(&mut self, timestamp: i64) {
+        self.producers_expired_to = timestamp;
         self.producers.expire(timestamp);
         self.verifications.expire(timestamp);
     }

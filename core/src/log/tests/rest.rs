@@ -50,6 +50,24 @@ fn a_closed_log_rests_until_it_is_used() {
 }
 
 #[test]
+fn a_log_at_rest_forgets_producers_when_it_wakes() {
+    for (expired_to, is_known) in [(4_999, true), (5_000, false)] {
+        let vfs = SimulatedVfs::new();
+        let mut log = filled(&vfs, 3);
+        let batch = producer_batch(&["p".to_owned()], 5_000, 9, 0, 0);
+        log.append(batch.clone(), AppendOrigin::Client, LeaderEpoch(0), 5_000).expect("fits");
+        log.close().expect("closes");
+        let mark = log.bookmark().expect("all is synced");
+
+        let mut log = open_at(&vfs, &mark, true).expect("opens");
+        log.expire_producers(expired_to);
+        assert!(log.is_resting(), "there is no need to wake it");
+        let again = log.append(batch, AppendOrigin::Client, LeaderEpoch(0), 6_000).expect("fits");
+        assert_eq!(again.duplicate, is_known);
+    }
+}
+
+#[test]
 fn a_log_that_nothing_was_written_to_rests_after_a_crash() {
     let vfs = SimulatedVfs::new();
     let mut log = filled(&vfs, 30);
