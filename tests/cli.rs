@@ -4,7 +4,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
@@ -251,4 +251,52 @@ fn a_corrupt_segment_takes_its_partition_offline_and_is_kept() {
     assert!(succeeded(again.run(&["consume", "t", "--from-beginning", "--max", "1"])).contains("anew"));
     assert_eq!(again.signal("TERM"), Some(0));
     assert!(succeeded(verify()).contains("clean"));
+}
+
+/// When a starting broker is told to end.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// Its lock file is there: the data directory is being opened.
+    Locked,
+    /// Its port takes connections, which it does before it serves them.
+    Connected,
+}
+
+#[test]
+fn a_broker_that_is_told_to_end_while_it_starts_ends_cleanly() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    for round in 0..12 {
+        let moment = if round % 2 == 0 { Moment::Locked } else { Moment::Connected };
+        let signal = if round % 3 == 0 { "INT" } else { "TERM" };
+        // Free a moment ago; another process may take it, and then the broker says so.
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
+        let lock = data.join(".lock");
+        if lock.exists() {
+            std::fs::remove_file(&lock).expect("nobody has it");
+        }
+        let mut child = riverrun()
+            .args(["broker", "--listen", &address.to_string(), "--data-dir"])
+            .arg(&data)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let come = || match moment {
+            Moment::Locked => lock.exists(),
+            Moment::Connected => TcpStream::connect(address).is_ok(),
+        };
+        while !come() {
+            assert!(child.try_wait().expect("it can be asked").is_none(), "{moment:?}: it ended by itself");
+            std::thread::yield_now();
+        }
+        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{moment:?}, SIG{signal}: {:?} {}", output.status, text(&output));
+        assert!(text(&output).contains("stopped"), "{moment:?}, SIG{signal}: {}", text(&output));
+        assert!(data.join(".kafka_cleanshutdown").exists(), "{moment:?}, SIG{signal}: {}", text(&output));
+    }
+    let mut broker = Broker::start(&data);
+    assert_eq!(broker.signal("TERM"), Some(0));
 }

@@ -133,10 +133,22 @@ impl BrokerBuilder {
     /// # Panics
     /// Outside a tokio runtime with I/O and time enabled.
     pub async fn start(self) -> Result<Broker, StartError> {
+        self.start_unless(std::future::pending()).await
+    }
+
+    /// The same, but gives up when `stop` resolves before the broker serves, with [`StartError::Stopped`]: after a crash a start
+    /// reads what was written last, and that can take a while. What was opened is closed by then.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_unless(self, stop: impl Future<Output = ()>) -> Result<Broker, StartError> {
         for warning in &self.warnings {
             tracing::warn!("{warning}");
         }
-        crate::start::start(self).await
+        crate::start::start(self, stop).await
     }
 
     /// The place for the data, from what was called and what was set.

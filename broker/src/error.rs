@@ -73,6 +73,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// It was told to stop before it served. The next start begins where this one did.
+    #[error("told to stop before the start was over")]
+    Stopped,
     /// The data directory cannot be used.
     #[error("{problem}")]
     DataDirectory {
@@ -91,6 +94,9 @@ const METADATA_FOLDER: &str = "__cluster_metadata-0";
 
 impl From<StorageOpenError> for StartError {
     fn from(error: StorageOpenError) -> Self {
+        if matches!(error, StorageOpenError::Stopped) {
+            return Self::Stopped;
+        }
         let mut problem = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {

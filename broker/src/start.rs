@@ -7,7 +7,7 @@ use std::{
 
 use riverrun_core::{
     NodeId, Uuid,
-    log::{BoundedVfs, DirectoryIdentity, LogDirectory, OsVfs, SimulatedVfs, Vfs},
+    log::{BoundedVfs, DirectoryIdentity, LogDirectory, OpenProgress, OsVfs, SimulatedVfs, Vfs},
     metadata::MetadataRecord,
     protocol::records::FeatureLevelRecord,
 };
@@ -38,8 +38,8 @@ use crate::{
 /// How long a fetch session is safe from others that want its slot, as in Kafka.
 const FETCH_SESSION_EVICTION_MS: i64 = 120_000;
 
-/// Starts a broker.
-pub(crate) async fn start(builder: BrokerBuilder) -> Result<Broker, StartError> {
+/// Starts a broker, or gives up when `stop` resolves.
+pub(crate) async fn start(builder: BrokerBuilder, stop: impl Future<Output = ()>) -> Result<Broker, StartError> {
     let place = builder.data_place()?;
     let listeners = listeners(&builder)?;
     let names: Vec<_> = listeners.iter().map(|endpoint| endpoint.name.clone()).collect();
@@ -51,12 +51,31 @@ pub(crate) async fn start(builder: BrokerBuilder) -> Result<Broker, StartError> 
     let endpoints = advertised(&config, &names, &listeners)?;
     let addresses = listeners.iter().map(|(_, address)| *address).collect();
     let runtime = tokio::runtime::Handle::current();
-    let opening =
-        tokio::task::spawn_blocking(move || open(&builder, &place, Told { endpoints, security, authorizer }, runtime));
-    let node = match opening.await {
+    let progress = Arc::new(OpenProgress::default());
+    let watched = Arc::clone(&progress);
+    let mut opening = tokio::task::spawn_blocking(move || {
+        open(&builder, &place, Told { endpoints, security, authorizer }, runtime, &watched)
+    });
+    let (opened, stopped) = tokio::select! {
+        opened = &mut opening => (opened, false),
+        () = stop => {
+            tracing::info!("told to stop while opening");
+            progress.stop();
+            (opening.await, true)
+        }
+    };
+    let node = match opened {
         Ok(node) => Arc::new(node?),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     };
+    if stopped {
+        // All was open before it could be stopped: it is closed as any broker is.
+        let broker = Broker(Arc::new(Inner { node, addresses }));
+        return match broker.shutdown().await {
+            Ok(()) => Err(StartError::Stopped),
+            Err(error) => Err(StartError::DataDirectory { problem: error.to_string() }),
+        };
+    }
     for (index, (listener, address)) in listeners.into_iter().enumerate() {
         let security = node.listeners.get(index).map(|listener| (listener.name.as_str(), listener.protocol));
         let (name, protocol) = security.unzip();
@@ -180,6 +199,7 @@ fn open(
     place: &DataPlace,
     told: Told,
     runtime: tokio::runtime::Handle,
+    progress: &OpenProgress,
 ) -> Result<Node, StartError> {
     let settings = builder.settings.clone();
     let config = settings.config().clone();
@@ -256,7 +276,7 @@ fn open(
     };
     write_feature_level(&node)?;
     node.apply_configs();
-    open_topics(&node)?;
+    open_topics(&node, progress)?;
     if node.start_config.log_cleaner_enable {
         node.storage.start_cleaner()?;
     }
@@ -280,7 +300,7 @@ fn write_feature_level(node: &Node) -> Result<(), StartError> {
     written.map(drop).map_err(|error| StartError::Metadata { problem: error.to_string() })
 }
 
-fn open_topics(node: &Node) -> Result<(), StartError> {
+fn open_topics(node: &Node, progress: &OpenProgress) -> Result<(), StartError> {
     let image = node.image();
     let is_known = |folder: &str| {
         folder.rsplit_once('-').is_some_and(|(topic, index)| {
@@ -292,7 +312,7 @@ fn open_topics(node: &Node) -> Result<(), StartError> {
         problem: format!("cannot list or rename in {}: {error}", node.storage.path().display()),
     })?;
     let topics: Vec<_> = image.topics().map(|topic| node.topic_logs(&image, topic, 0)).collect();
-    node.storage.open_topics(&topics, &folders);
+    node.storage.open_topics(&topics, &folders, progress)?;
     // What is gone since they were written, a topic or a folder that was moved away, must not be missed the next time.
     node.storage.write_checkpoints().map_err(|error| StartError::DataDirectory { problem: error.to_string() })?;
     Ok(())

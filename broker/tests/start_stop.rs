@@ -28,6 +28,29 @@ async fn data_topics_and_ids_survive_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_is_told_to_stop_leaves_what_the_next_one_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join(".kafka_cleanshutdown");
+    let unwanted = || builder().data_dir(folder.path()).start_unless(std::future::ready(()));
+    assert!(matches!(unwanted().await, Err(StartError::Stopped)));
+    assert!(mark.exists(), "what was closed cleanly, or is new, is so again");
+    let broker = builder().data_dir(folder.path()).start().await.unwrap();
+    let peer = Peer::connect(&broker, common::Way::Tcp).await;
+    peer.create_topic("t", 2).await;
+    peer.produce("t", batch(&["a"])).await;
+    broker.shutdown().await.unwrap();
+    // As a crash leaves it.
+    std::fs::remove_file(&mark).unwrap();
+    assert!(matches!(unwanted().await, Err(StartError::Stopped)));
+    assert!(!mark.exists(), "what was not looked at stays so");
+    let broker = builder().data_dir(folder.path()).start().await.unwrap();
+    let peer = Peer::connect(&broker, common::Way::InProcess).await;
+    assert_eq!(values(peer.fetch("t", 0, 0).await.records), ["a"]);
+    broker.shutdown().await.unwrap();
+    assert!(mark.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_is_only_dropped_lets_go_of_everything() {
     let folder = tempfile::tempdir().unwrap();
     let broker = builder().data_dir(folder.path()).start().await.unwrap();

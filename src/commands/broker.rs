@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use riverrun::broker::{Broker, config};
+use riverrun::broker::{Broker, StartError, config};
 
-use super::pair;
+use super::{Termination, pair};
 
 /// Flags of `riverrun broker`.
 #[derive(clap::Args, Debug)]
@@ -27,6 +27,7 @@ pub(crate) struct Args {
 
 /// Runs the broker until the process is told to end.
 pub(crate) async fn run(args: Args) -> Result<()> {
+    let mut termination = Termination::watch()?;
     let mut builder = Broker::builder();
     if let Some(path) = &args.config {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -49,11 +50,18 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     for warning in builder.warnings() {
         eprintln!("riverrun: warning: {warning}");
     }
-    let broker = builder.start().await?;
+    let broker = match builder.start_unless(termination.received()).await {
+        Ok(broker) => broker,
+        Err(StartError::Stopped) => {
+            println!("riverrun broker: stopped before it served");
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
     for address in broker.addresses() {
         println!("riverrun broker: listening on {address}");
     }
-    super::terminated().await;
+    termination.received().await;
     println!("riverrun broker: stopping");
     broker.shutdown().await?;
     println!("riverrun broker: stopped");

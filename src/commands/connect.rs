@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use riverrun::connect::{ConfigFile, Worker};
 
-use super::Cluster;
+use super::{Cluster, Termination};
 
 /// Flags of `riverrun connect`.
 #[derive(clap::Args, Debug)]
@@ -19,8 +19,12 @@ pub(crate) struct Args {
 
 /// Runs the connectors until the process is told to end.
 pub(crate) async fn run(args: Args) -> Result<()> {
+    let mut termination = Termination::watch()?;
     let files = args.files.iter().map(ConfigFile::load).collect::<Result<Vec<_>, _>>()?;
-    let client = args.cluster.client().await?;
+    let client = tokio::select! {
+        client = args.cluster.client() => client?,
+        () = termination.received() => return Ok(()),
+    };
     let mut builder = Worker::builder(client);
     for file in files {
         builder = builder.file(file);
@@ -28,7 +32,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let worker = builder.start()?;
     println!("riverrun connect: {} connectors running", worker.status().len());
     tokio::select! {
-        () = super::terminated() => {}
+        () = termination.received() => {}
         () = super::report_failures(&worker) => {}
     }
     for connector in worker.stop().await {

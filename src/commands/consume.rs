@@ -58,9 +58,10 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         consumer.assign(&partitions);
     }
     let mut printed = 0;
+    let mut termination = super::Termination::watch()?;
     let result = tokio::select! {
         result = print_records(&args, &mut consumer, &mut printed) => result,
-        () = super::terminated() => Ok(()),
+        () = termination.received() => Ok(()),
     };
     if args.group.is_some() && printed > 0 {
         consumer.commit_consumed().await?;

@@ -34,22 +34,46 @@ impl Cluster {
     }
 }
 
-/// Resolves on Ctrl-C or SIGTERM.
-pub(crate) async fn terminated() {
+/// Ctrl-C and SIGTERM, caught from [`watch`](Self::watch) on: before it they end the process at once, so whoever has something
+/// to close watches before opening it.
+#[derive(Debug)]
+pub(crate) struct Termination {
     #[cfg(unix)]
-    {
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Termination {
+    pub(crate) fn watch() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot catch SIGINT")?;
+        let terminate = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
+        Ok(Self { interrupt, terminate })
+    }
+
+    /// Resolves when one of them comes, or has come since the last call. Nothing is lost if it is dropped.
+    pub(crate) async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a signal handler the process ends by other means.
-        std::future::pending::<()>().await;
+}
+
+#[cfg(not(unix))]
+impl Termination {
+    pub(crate) fn watch() -> Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Resolves on Ctrl-C.
+    pub(crate) async fn received(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Without a signal handler the process ends by other means.
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -27,8 +27,8 @@ use dashmap::DashMap;
 use riverrun_core::{
     LeaderEpoch, TopicPartition, Uuid,
     log::{
-        CheckpointError, DirectoryError, LogConfig, LogDirectory, OpenError, OpenHints, StorageError, Vfs,
-        encode_bookmarks, write_bookmarks, write_offsets,
+        CheckpointError, DirectoryError, LogConfig, LogDirectory, OpenError, OpenHints, OpenProgress, StorageError,
+        Vfs, encode_bookmarks, write_bookmarks, write_offsets,
     },
 };
 
@@ -70,6 +70,8 @@ pub(crate) enum StorageOpenError {
     },
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
+    #[error("told to stop before all logs were open")]
+    Stopped,
 }
 
 /// Where the data lies.
@@ -231,15 +233,24 @@ impl Storage {
 
     /// Opens the logs of all topics, at the start. Blocks on the disk. A log that cannot be opened is offline, and takes no
     /// other with it.
-    pub(crate) fn open_topics(&self, topics: &[TopicLogs], folders: &HashSet<String>) {
+    ///
+    /// # Errors
+    /// [`StorageOpenError::Stopped`]; no topic is open then.
+    pub(crate) fn open_topics(
+        &self,
+        topics: &[TopicLogs],
+        folders: &HashSet<String>,
+        progress: &OpenProgress,
+    ) -> Result<(), StorageOpenError> {
         let points = std::mem::take(&mut *self.start.lock().unwrap_or_else(PoisonError::into_inner));
-        let opened = opening::open_all(&self.place, &points, topics, folders);
+        let opened = opening::open_all(&self.place, &points, topics, folders, progress)?;
         for (topic, logs) in topics.iter().zip(opened) {
             self.take_in(topic, logs);
         }
         self.cleaner.keep(&self.of_topics());
         // What was silent for too long while the broker was down is not known any more.
         self.expire_producers();
+        Ok(())
     }
 
     /// Makes the logs of new topics, or of new partitions. Blocks on the disk. On an error none is taken in.

@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -17,8 +17,8 @@ use std::{
 use riverrun_core::{
     LeaderEpoch, TopicPartition, Uuid,
     log::{
-        Bookmark, CheckpointError, Durability, Log, LogConfig, LogOptions, OpenError, OpenHints, read_bookmarks,
-        read_offsets,
+        Bookmark, CheckpointError, Durability, Log, LogConfig, LogOptions, OpenError, OpenHints, OpenProgress,
+        read_bookmarks, read_offsets,
     },
 };
 
@@ -130,14 +130,21 @@ fn try_open(place: &Place, options: LogOptions, hints: OpenHints<'_>) -> Result<
 }
 
 /// Opens all logs, in the order of the topics and their partitions. A log that cannot be opened is offline.
+///
+/// After a clean stop this is never long, and is not stopped: the directory can be closed cleanly again.
+///
+/// # Errors
+/// [`StorageOpenError::Stopped`] if `progress` was told so before all logs were open.
 pub(super) fn open_all(
     place: &Place,
     points: &StartPoints,
     topics: &[TopicLogs],
     folders: &HashSet<String>,
-) -> Vec<Vec<Log>> {
+    progress: &OpenProgress,
+) -> Result<Vec<Vec<Log>>, StorageOpenError> {
     let began = Instant::now();
-    let checked = AtomicU64::new(0);
+    let unstoppable = OpenProgress::default();
+    let progress = if points.was_clean { &unstoppable } else { progress };
     let mut opened: Vec<Vec<Option<Log>>> =
         topics.iter().map(|topic| topic.partitions.iter().map(|_| None).collect()).collect();
     let mut pending = Vec::new();
@@ -147,7 +154,7 @@ pub(super) fn open_all(
             let job = Job { topic, topic_partition, folder_exists };
             if points.was_clean && folder_exists && points.bookmark(topic_partition).is_some() {
                 // Nearly always this touches no file, and a thread would cost more.
-                *log = Some(job.open(place, points, &checked));
+                *log = job.open(place, points, progress);
             } else {
                 pending.push((log, job));
             }
@@ -160,14 +167,14 @@ pub(super) fn open_all(
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         for _ in 0..OPENING_THREADS.min(total) {
-            let (sender, jobs, next, checked) = (sender.clone(), &jobs, &next, &checked);
+            let (sender, jobs, next) = (sender.clone(), &jobs, &next);
             scope.spawn(move || {
                 while let Some((index, job)) = {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    jobs.get(index).map(|job| (index, job))
+                    jobs.get(index).filter(|_| !progress.is_stopped()).map(|job| (index, job))
                 } {
                     // The receiver lives until all senders are gone.
-                    let _ = sender.send((index, job.open(place, points, checked)));
+                    let _ = sender.send((index, job.open(place, points, progress)));
                 }
             });
         }
@@ -177,7 +184,7 @@ pub(super) fn open_all(
             match receiver.recv_timeout(QUIET) {
                 Ok((index, log)) => {
                     if let Some(place) = places.get_mut(index) {
-                        **place = Some(log);
+                        **place = log;
                     }
                     done += 1;
                 }
@@ -186,7 +193,7 @@ pub(super) fn open_all(
             }
             if told.elapsed() >= QUIET {
                 told = Instant::now();
-                let bytes = checked.load(Ordering::Relaxed);
+                let bytes = progress.checked_bytes();
                 tracing::info!(
                     partitions = done,
                     remaining = total - done,
@@ -197,8 +204,11 @@ pub(super) fn open_all(
             }
         }
     });
+    if progress.is_stopped() {
+        return Err(StorageOpenError::Stopped);
+    }
     if began.elapsed() >= QUIET {
-        let bytes = checked.load(Ordering::Relaxed);
+        let bytes = progress.checked_bytes();
         tracing::info!(
             partitions = topics.iter().map(|topic| topic.partitions.len()).sum::<usize>(),
             checked_bytes = bytes,
@@ -208,7 +218,7 @@ pub(super) fn open_all(
         );
     }
     // Each place was filled, or a thread has panicked and so has the scope.
-    opened.into_iter().map(|logs| logs.into_iter().flatten().collect()).collect()
+    Ok(opened.into_iter().map(|logs| logs.into_iter().flatten().collect()).collect())
 }
 
 fn per_second(bytes: u64, since: Instant) -> u64 {
@@ -217,12 +227,14 @@ fn per_second(bytes: u64, since: Instant) -> u64 {
 }
 
 impl Job<'_> {
-    fn open(&self, place: &Place, points: &StartPoints, checked: &AtomicU64) -> Log {
+    /// `None` if it was stopped.
+    fn open(&self, place: &Place, points: &StartPoints, progress: &OpenProgress) -> Option<Log> {
         let bookmark = points.bookmark(self.topic_partition).filter(|_| self.folder_exists);
-        let hints = OpenHints { bookmark, progress: Some(checked) };
+        let hints = OpenHints { bookmark, progress: Some(progress) };
         let options = || points.options(self.topic_partition, self.topic.id, &self.topic.config);
         let error = match try_open(place, options(), hints) {
-            Ok(log) => return log,
+            Ok(log) => return Some(log),
+            Err(OpenError::Stopped) => return None,
             Err(OpenError::OtherTopic { folder, found, .. }) => {
                 // Nothing of this topic was durable yet, or the folder would be its own: renames come before.
                 match set_aside(place, self.topic_partition, found) {
@@ -230,7 +242,7 @@ impl Job<'_> {
                         tracing::warn!(folder, stray, topic_id = %found, "a deleted topic's partition; set aside");
                         let new = new_options(self.topic_partition, self.topic.id, &self.topic.config);
                         match try_open(place, new, OpenHints::default()) {
-                            Ok(log) => return log,
+                            Ok(log) => return Some(log),
                             Err(error) => error,
                         }
                     }
@@ -246,7 +258,7 @@ impl Job<'_> {
             problem = log.unreadable_reason(),
             "the partition is offline, the others are not",
         );
-        log
+        Some(log)
     }
 }
 

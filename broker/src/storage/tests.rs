@@ -9,13 +9,13 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use riverrun_core::{
     LeaderEpoch, TopicPartition, Uuid,
-    log::{AppendError, Durability, Fault, LogConfig, ReadError, SimulatedVfs, Vfs},
+    log::{AppendError, Durability, Fault, LogConfig, OpenProgress, ReadError, SimulatedVfs, Vfs},
     record::{BatchBuilder, BatchOptions},
 };
 
 use super::{
     Acks, CheckIntervals, LogOffline, Partition, PartitionReadError, Place, ProduceError, ReadIsolation, Storage,
-    TopicLogs, Upkeep,
+    StorageOpenError, TopicLogs, Upkeep,
 };
 use crate::clock::Clock;
 
@@ -36,7 +36,7 @@ fn logs(id: Uuid, count: i32) -> TopicLogs {
 fn reopened(vfs: &SimulatedVfs, id: Uuid, count: i32) -> Arc<Storage> {
     let storage = without_topics(vfs);
     let folders = storage.set_strays_aside(|folder| folder.starts_with("t-")).unwrap();
-    storage.open_topics(&[logs(id, count)], &folders);
+    storage.open_topics(&[logs(id, count)], &folders, &OpenProgress::default()).unwrap();
     storage
 }
 
@@ -205,7 +205,7 @@ async fn a_topic_in_memory_has_no_files_and_goes_on_where_it_ended() {
 
     let storage = without_topics(&vfs);
     let folders = storage.set_strays_aside(|_| false).unwrap();
-    storage.open_topics(&[in_memory()], &folders);
+    storage.open_topics(&[in_memory()], &folders, &OpenProgress::default()).unwrap();
     let again = partition(&storage, 0);
     let offsets = again.offsets();
     assert_eq!(
@@ -271,4 +271,25 @@ async fn a_minute_after_a_write_there_is_little_to_read_after_a_crash() {
     vfs.crash(3);
     let storage = reopened(&vfs, TOPIC, 1);
     assert_eq!(partition(&storage, 0).offsets().log_end, 5);
+}
+
+#[tokio::test]
+async fn a_start_after_a_crash_can_be_stopped_and_begins_anew_the_next_time() {
+    let vfs = SimulatedVfs::new();
+    let storage = storage(&vfs);
+    let first = partition(&storage, 0);
+    first.produce(batch(), Acks::All).unwrap();
+    first.committed(1).await.unwrap();
+    drop((storage, first));
+    vfs.crash(3);
+    let storage = without_topics(&vfs);
+    let folders = storage.set_strays_aside(|folder| folder.starts_with("t-")).unwrap();
+    let progress = OpenProgress::default();
+    progress.stop();
+    let stopped = storage.open_topics(&[logs(TOPIC, 2)], &folders, &progress);
+    assert!(matches!(stopped, Err(StorageOpenError::Stopped)), "{stopped:?}");
+    assert!(storage.partition(TOPIC, 0).is_none(), "neither served nor offline");
+    drop(storage);
+    let storage = reopened(&vfs, TOPIC, 2);
+    assert_eq!(partition(&storage, 0).offsets().log_end, 1);
 }

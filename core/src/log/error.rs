@@ -61,6 +61,9 @@ pub enum OpenError {
     /// A small file beside the segments is unreadable.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// It was told to stop (`OpenProgress::stop`). Nothing was cut off or lost; opening it again begins anew.
+    #[error("the opening was stopped")]
+    Stopped,
 }
 
 /// Why a batch is not appended. Nothing of it is in the log then.

@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
     io,
     path::Path,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use super::{
@@ -52,7 +55,7 @@ struct Trust<'t> {
     /// Up to where the producers are known from a snapshot.
     snapshot_at: i64,
     bookmark: Option<&'t Bookmark>,
-    progress: Option<&'t AtomicU64>,
+    progress: Option<&'t OpenProgress>,
 }
 
 /// What makes opening a log quicker, and tells how far it has come.
@@ -60,8 +63,36 @@ struct Trust<'t> {
 pub struct OpenHints<'h> {
     /// What was noted of the log last.
     pub bookmark: Option<&'h Bookmark>,
-    /// Rises by the bytes that are read and checked.
-    pub progress: Option<&'h AtomicU64>,
+    /// Is told how far the opening has come, and may stop it.
+    pub progress: Option<&'h OpenProgress>,
+}
+
+/// How far the opening of logs has come, seen from outside, and a way to end it early.
+#[derive(Debug, Default)]
+pub struct OpenProgress {
+    checked_bytes: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl OpenProgress {
+    /// The bytes that were read and checked so far.
+    pub fn checked_bytes(&self) -> u64 {
+        self.checked_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Ends what is being opened with [`OpenError::Stopped`], at the next batch.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was told to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn checked(&self, bytes: u64) {
+        self.checked_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Log {
@@ -144,7 +175,7 @@ impl Log {
         &mut self,
         clean: bool,
         bookmark: Option<&Bookmark>,
-        progress: Option<&AtomicU64>,
+        progress: Option<&OpenProgress>,
     ) -> Result<(), OpenError> {
         let folder = self.folder.clone();
         let mut names = match self.vfs.list(&folder) {
@@ -225,7 +256,7 @@ impl Log {
         names: &[String],
         clean: bool,
         bookmark: Option<&Bookmark>,
-        progress: Option<&AtomicU64>,
+        progress: Option<&OpenProgress>,
     ) -> Result<(), OpenError> {
         recovery::remove_leftovers(&*self.vfs, &self.folder, names)?;
         let bases = recovery::segment_bases(names);

@@ -14,19 +14,12 @@
 //!
 //! Recovering what was recovered changes nothing (L7).
 
-use std::{
-    io,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{io, path::Path, sync::Arc};
 
 use bytes::Bytes;
 
 use super::{
-    OpenError,
+    OpenError, OpenProgress,
     epochs::LeaderEpochs,
     marker::EndMarker,
     producers::Producers,
@@ -56,7 +49,7 @@ pub(super) struct Learned<'l> {
     pub(super) snapshot_at: i64,
     pub(super) epochs: &'l mut LeaderEpochs,
     pub(super) report: &'l mut Recovery,
-    pub(super) progress: Option<&'l AtomicU64>,
+    pub(super) progress: Option<&'l OpenProgress>,
     /// The epoch of the batch before, -1 before the first.
     pub(super) epoch: i32,
     /// Whether offsets may be missing, as compaction leaves them.
@@ -144,6 +137,10 @@ pub(super) fn recover_segment(
     let file = segment.file(vfs).map_err(io_error("open", &path))?;
     let mut reader = Reader::new(file, length);
     while position < length {
+        // What was rebuilt so far is in memory, and as good as lost in a crash: the next opening walks again.
+        if learned.progress.is_some_and(OpenProgress::is_stopped) {
+            return Err(OpenError::Stopped);
+        }
         match read_batch(&mut reader, segment, position, learned).map_err(io_error("read", &path))? {
             Ok(batch) => {
                 let header = *batch.header();
@@ -199,7 +196,7 @@ impl Reader {
     }
 
     /// The `length` bytes at `position`, fewer at the end of the file.
-    pub(super) fn bytes(&mut self, position: u64, length: usize, progress: Option<&AtomicU64>) -> io::Result<Bytes> {
+    pub(super) fn bytes(&mut self, position: u64, length: usize, progress: Option<&OpenProgress>) -> io::Result<Bytes> {
         let held = position.checked_sub(self.chunk_at).and_then(|from| usize::try_from(from).ok());
         if let Some(from) = held.filter(|from| from + length <= self.chunk.len()) {
             return Ok(self.chunk.slice(from..from + length));
@@ -210,7 +207,7 @@ impl Reader {
         bytes.truncate(read);
         if let Some(progress) = progress {
             let read_before = (self.chunk_at + self.chunk.len() as u64).max(position);
-            progress.fetch_add((position + read as u64).saturating_sub(read_before), Ordering::Relaxed);
+            progress.checked((position + read as u64).saturating_sub(read_before));
         }
         (self.chunk, self.chunk_at) = (bytes.into(), position);
         Ok(self.chunk.slice(..length.min(read)))

@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use riverrun::{
-    broker::Broker,
+    broker::{Broker, StartError},
     client::{AutoOffsetReset, Client, Consumer, admin::NewTopic},
     connect::{Properties, Worker, worker::ConnectorStatus},
     streams::Streams,
@@ -24,7 +24,7 @@ use riverrun::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::report_failures;
+use super::{Termination, report_failures};
 use table::Table;
 
 /// Where log files are looked for if none is named.
@@ -60,8 +60,9 @@ pub(crate) struct Args {
 
 /// Runs the demo.
 pub(crate) async fn run(args: Args) -> Result<()> {
+    let mut termination = Termination::watch()?;
     let files = log_files(&args.files)?;
-    let cluster = Cluster::start(&args).await?;
+    let Some(cluster) = Cluster::start(&args, &mut termination).await? else { return Ok(()) };
     let client = cluster.client.clone();
     create_topics(&client).await?;
     announce(&args, &cluster, &files);
@@ -76,7 +77,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let sink = sink(&client, &args.data_dir)?;
 
     let ended_early = tokio::select! {
-        () = until(args.duration) => None,
+        () = until(args.duration, &mut termination) => None,
         ended = &mut job => Some(ended),
         () = report_failures(&sources) => None,
         () = report_failures(&sink) => None,
@@ -116,21 +117,28 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn start(args: &Args) -> Result<Self> {
+    /// `None` if the process was told to end meanwhile.
+    async fn start(args: &Args, termination: &mut Termination) -> Result<Option<Self>> {
         std::fs::create_dir_all(&args.data_dir).with_context(|| {
             format!("cannot create {}; name another folder with --data-dir", args.data_dir.display())
         })?;
         if let Some(bootstrap) = &args.bootstrap {
-            let client = Client::connect(bootstrap).await;
+            let client = tokio::select! {
+                client = Client::connect(bootstrap) => client,
+                () = termination.received() => return Ok(None),
+            };
             let client = client.with_context(|| format!("cannot reach a broker at {bootstrap} (--bootstrap)"))?;
-            return Ok(Self { client, broker: None });
+            return Ok(Some(Self { client, broker: None }));
         }
         let address = format!("127.0.0.1:{}", free_port()?);
         let builder = Broker::builder().data_dir(broker_dir(&args.data_dir)).listen(&address);
         // Every member is in this process: nobody has to be waited for.
         let builder = builder.set("group.initial.rebalance.delay.ms", "0")?;
-        let broker = builder.start().await?;
-        Ok(Self { client: broker.client(), broker: Some(broker) })
+        match builder.start_unless(termination.received()).await {
+            Ok(broker) => Ok(Some(Self { client: broker.client(), broker: Some(broker) })),
+            Err(StartError::Stopped) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn stop(self) -> Result<()> {
@@ -291,13 +299,13 @@ async fn show_some(consumer: &mut Consumer, table: &mut Table) -> Result<()> {
 }
 
 /// Resolves after `duration`, or when the process is told to end.
-async fn until(duration: Option<Duration>) {
+async fn until(duration: Option<Duration>, termination: &mut Termination) {
     match duration {
         Some(duration) => tokio::select! {
             () = tokio::time::sleep(duration) => {}
-            () = super::terminated() => {}
+            () = termination.received() => {}
         },
-        None => super::terminated().await,
+        None => termination.received().await,
     }
 }
 

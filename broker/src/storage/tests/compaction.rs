@@ -103,7 +103,7 @@ async fn a_compacted_topic_keeps_the_last_value_of_every_key() {
     drop((storage, first, second));
     let storage = without_topics(&vfs);
     let folders = storage.set_strays_aside(|folder| folder.starts_with("t-")).unwrap();
-    storage.open_topics(&[compacted(TOPIC, 2)], &folders);
+    storage.open_topics(&[compacted(TOPIC, 2)], &folders, &OpenProgress::default()).unwrap();
     let first = partition(&storage, 0);
     storage.clean_now();
     assert!(first.in_swap(|log| log.is_resting()), "not woken for nothing");

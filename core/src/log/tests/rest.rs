@@ -275,3 +275,21 @@ fn the_indexes_of_a_segment_that_ends_at_a_bookmark_are_written_anew() {
         assert_eq!(found, Some((number, time)));
     }
 }
+
+#[test]
+fn an_opening_that_is_stopped_costs_nothing_but_the_next_one() {
+    let vfs = SimulatedVfs::new();
+    let mut log = filled(&vfs, 30);
+    let records = read_all(&mut log, 0, 1500);
+    log.flush().expect("syncs");
+    drop(log);
+    vfs.crash(5);
+    let progress = OpenProgress::default();
+    progress.stop();
+    let hints = OpenHints { bookmark: None, progress: Some(&progress) };
+    let stopped = Log::open_with(Arc::new(vfs.clone()), Path::new(FOLDER), options(small(), 0, false), hints);
+    assert!(matches!(stopped, Err(OpenError::Stopped)), "{stopped:?}");
+    vfs.crash(6);
+    let mut log = open(&vfs, small(), 0).expect("opens");
+    assert_eq!(read_all(&mut log, 0, 1500), records);
+}
