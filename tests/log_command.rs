@@ -49,6 +49,7 @@ fn data_directory() -> (tempfile::TempDir, PathBuf) {
         clean_shutdown: false,
         was_compacted: false,
         log_start_offset: 0,
+        producers_max: riverrun_core::log::PRODUCERS_MAX,
     };
     let mut log = Log::open(Arc::new(OsVfs), &folder, options).expect("opens");
     for (round, commit) in [(0, false), (1, true)] {

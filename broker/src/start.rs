@@ -7,7 +7,7 @@ use std::{
 
 use riverrun_core::{
     NodeId, Uuid,
-    log::{BoundedVfs, DirectoryIdentity, LogDirectory, OpenProgress, OsVfs, SimulatedVfs, Vfs},
+    log::{BoundedVfs, DirectoryIdentity, LogDirectory, OpenProgress, OsVfs, PRODUCERS_MAX, SimulatedVfs, Vfs},
     metadata::MetadataRecord,
     protocol::records::FeatureLevelRecord,
 };
@@ -227,6 +227,7 @@ fn open(
         root: directory.as_ref().map_or("/memory".into(), |directory| directory.path().to_owned()),
         directory_id: identity.directory_id,
         was_clean: directory.as_ref().is_none_or(LogDirectory::was_clean),
+        producers_max: usize::try_from(config.riverrun_producers_per_partition_max).unwrap_or(PRODUCERS_MAX),
     };
     let cluster_id = identity.cluster_id;
     let clock = Clock::start();

@@ -8,13 +8,16 @@ use bytes::Bytes;
 use common::{BOTH, PATIENCE, Peer, batch_of, builder, produce_request, single};
 use riverrun_broker::Broker;
 use riverrun_core::{
-    protocol::messages::{
-        DescribeConfigsRequest, DescribeProducersRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest,
-        InitProducerIdRequest, ProduceRequest,
-        describe_configs::DescribeConfigsResource,
-        describe_producers::{ProducerState, TopicRequest},
-        incremental_alter_configs::{AlterConfigsResource, AlterableConfig},
-        produce::PartitionProduceResponse,
+    protocol::{
+        ErrorCode,
+        messages::{
+            DescribeConfigsRequest, DescribeProducersRequest, EndTxnRequest, FindCoordinatorRequest,
+            IncrementalAlterConfigsRequest, InitProducerIdRequest, ProduceRequest,
+            describe_configs::DescribeConfigsResource,
+            describe_producers::{ProducerState, TopicRequest},
+            incremental_alter_configs::{AlterConfigsResource, AlterableConfig},
+            produce::PartitionProduceResponse,
+        },
     },
     record::BatchOptions,
 };
@@ -62,8 +65,8 @@ async fn described(peer: &Peer, name: &str) -> (Option<String>, bool) {
     (config.value, !config.read_only)
 }
 
-/// A transactional producer whose first batch is written and whose transaction stays open. Its id.
-async fn open_transaction(peer: &Peer, topic: &str, transactional_id: &str) -> i64 {
+/// A transactional producer whose first batch is written and whose transaction stays open. Its id and epoch.
+async fn open_transaction(peer: &Peer, topic: &str, transactional_id: &str) -> (i64, i16) {
     let given = until(
         async || {
             let keys = vec![transactional_id.into()];
@@ -88,7 +91,7 @@ async fn open_transaction(peer: &Peer, topic: &str, transactional_id: &str) -> i
     let request = produce_request(topic, batch_of(options, &["value"]), -1);
     let request = ProduceRequest { transactional_id: Some(transactional_id.into()), ..request };
     until(async || single(peer.call_in(12, request.clone()).await), |written| written.error_code == 0).await;
-    given.producer_id
+    (given.producer_id, given.producer_epoch)
 }
 
 /// Asks until the answer is what it is to become.
@@ -118,7 +121,7 @@ async fn a_silent_producer_is_forgotten_and_one_with_an_open_transaction_is_not(
         let peer = Peer::connect(&broker, way).await;
         peer.create_topic("t", 1).await;
         assert_eq!(described(&peer, SETTING).await, (Some("86400000".into()), true));
-        let open = open_transaction(&peer, "t", "open").await;
+        let (open, _) = open_transaction(&peer, "t", "open").await;
         let idle = open + 1_000;
         let first = numbered(idle, 0);
         assert_eq!(outcome(&peer.produce("t", first.clone()).await), (1, 0));
@@ -136,6 +139,69 @@ async fn a_silent_producer_is_forgotten_and_one_with_an_open_transaction_is_not(
         let later = numbered(idle + 1, 7);
         assert_eq!(outcome(&peer.produce("t", later.clone()).await), (3, 0));
         assert_eq!(outcome(&peer.produce("t", later).await), (3, 0), "remembered again, {way:?}");
+        broker.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_the_cap_the_longest_silent_is_forgotten_also_across_a_restart() {
+    for way in BOTH {
+        let folder = tempfile::tempdir().unwrap();
+        let start = || {
+            let builder = builder().data_dir(folder.path());
+            builder.properties("riverrun.producers.per.partition.max=3").unwrap().start()
+        };
+        let broker = start().await.unwrap();
+        let peer = Peer::connect(&broker, way).await;
+        peer.create_topic("t", 1).await;
+        let write = async |peer: &Peer, id: i64| outcome(&peer.produce("t", numbered(id, 0)).await);
+        for (offset, id) in (0..).zip([5, 4, 3, 2, 1]) {
+            assert_eq!(write(&peer, id).await, (offset, 0));
+        }
+        assert_eq!(ids(&remembered(&peer, "t").await), [1, 2, 3], "{way:?}");
+        assert_eq!(write(&peer, 3).await, (2, 0), "a retry");
+        assert_eq!(write(&peer, 5).await, (5, 0), "who is not known does not retry");
+        assert_eq!(ids(&remembered(&peer, "t").await), [1, 2, 5], "3 wrote before them, {way:?}");
+        drop(peer);
+        broker.shutdown().await.unwrap();
+
+        let broker = start().await.unwrap();
+        let peer = Peer::connect(&broker, way).await;
+        assert_eq!(ids(&remembered(&peer, "t").await), [1, 2, 5], "{way:?}");
+        assert_eq!([write(&peer, 2).await, write(&peer, 5).await], [(3, 0), (5, 0)], "retries");
+        assert_eq!(write(&peer, 9).await, (6, 0));
+        assert_eq!(ids(&remembered(&peer, "t").await), [1, 5, 9], "the order is kept too, {way:?}");
+        drop(peer);
+        broker.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_producer_is_refused_while_all_have_transactions_open() {
+    for way in BOTH {
+        let broker = start("riverrun.producers.per.partition.max=2").await;
+        let peer = Peer::connect(&broker, way).await;
+        peer.create_topic("t", 1).await;
+        let first = open_transaction(&peer, "t", "a").await;
+        let second = open_transaction(&peer, "t", "b").await;
+        let new = first.0.max(second.0) + 1_000;
+        let refused = peer.produce("t", numbered(new, 0)).await;
+        assert_eq!(outcome(&refused), (-1, ErrorCode::ThrottlingQuotaExceeded.code()), "{way:?}");
+        let message = refused.error_message.unwrap_or_default();
+        assert!(message.contains("have a transaction open"), "{message}");
+        assert_eq!(peer.produce("t", common::batch(&["without an id"])).await.error_code, 0);
+
+        let request = EndTxnRequest {
+            transactional_id: "a".into(),
+            producer_id: first.0,
+            producer_epoch: first.1,
+            committed: true,
+        };
+        until(async || peer.call(request.clone()).await.error_code, |code| *code == 0).await;
+        let written =
+            until(async || peer.produce("t", numbered(new, 0)).await, |written| written.error_code == 0).await;
+        assert_eq!(written.base_offset, 4, "behind two batches, one without an id, and the marker, {way:?}");
+        assert_eq!(ids(&remembered(&peer, "t").await), [second.0, new], "{way:?}");
         broker.shutdown().await.unwrap();
     }
 }

@@ -51,6 +51,7 @@ fn kafkas_dump_tool_reads_transactions() {
         was_compacted: false,
         clean_shutdown: false,
         log_start_offset: 0,
+        producers_max: riverrun_core::log::PRODUCERS_MAX,
     };
     let mut log = Log::open(Arc::new(OsVfs), &folder, options).unwrap();
     produce(&mut log, 7, 0, 3);

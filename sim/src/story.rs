@@ -260,6 +260,7 @@ impl Story {
             clean_shutdown: clean,
             log_start_offset: start,
             was_compacted: cleaned.is_some(),
+            producers_max: riverrun_core::log::PRODUCERS_MAX,
         };
         self.trace.note(if clean { "open after a clean stop" } else { "open" }, point);
         let hints = OpenHints { bookmark: bookmark.as_ref(), progress: None };

@@ -305,6 +305,8 @@ fn produce_code(error: &ProduceError) -> ErrorCode {
             AppendError::Producer(ProducerError::NotInTransaction { .. } | ProducerError::NotVerified { .. }) => {
                 ErrorCode::InvalidTxnState
             }
+            // Transactions end by themselves, so it may try again.
+            AppendError::Producer(ProducerError::TooMany { .. }) => ErrorCode::ThrottlingQuotaExceeded,
             AppendError::Io { .. } | AppendError::Offline { .. } => ErrorCode::KafkaStorageError,
         },
         ProduceError::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,

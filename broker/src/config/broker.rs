@@ -338,6 +338,8 @@ settings! {
         "Milliseconds between two log lines of one kind that clients cause, such as malformed requests; those in between are counted. 0 writes all.";
     riverrun_partitions_max: i32 = 100_000, "riverrun.partitions.max", at_least(1), Medium, ReadOnly,
         "Partitions of all topics together; a topic that would exceed it is refused.";
+    riverrun_producers_per_partition_max: i32 = 100_000, "riverrun.producers.per.partition.max", at_least(1), Low, ReadOnly,
+        "Producers a partition remembers; beyond it the one is forgotten that has been silent longest and has no transaction open. Each takes 300 to 400 bytes of memory.";
     riverrun_request_max_decoded_bytes: i32 = 67_108_864, "riverrun.request.max.decoded.bytes", at_least(1024), Low, ReadOnly,
         "Memory one request may take when decoded, record bytes not counted.";
     riverrun_request_receive_timeout_ms: i32 = 30_000, "riverrun.request.receive.timeout.ms", at_least(1), Low, ReadOnly,

@@ -183,6 +183,7 @@ mod tests {
             clean_shutdown: false,
             was_compacted: false,
             log_start_offset: 0,
+            producers_max: riverrun_core::log::PRODUCERS_MAX,
         };
         let mut log = Log::open(Arc::new(OsVfs), folder, options).unwrap();
         let mut builder = BatchBuilder::new(BatchOptions::default());

@@ -74,7 +74,7 @@ pub(crate) enum StorageOpenError {
     Stopped,
 }
 
-/// Where the data lies.
+/// Where the data lies, and how its logs are opened.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) vfs: Arc<dyn Vfs>,
@@ -85,6 +85,8 @@ pub(crate) struct Place {
     pub(crate) directory_id: Uuid,
     /// Whether it was closed cleanly the last time, or is new.
     pub(crate) was_clean: bool,
+    /// How many producers each log remembers.
+    pub(crate) producers_max: usize,
 }
 
 /// What holds for all logs together.
@@ -140,7 +142,7 @@ impl Storage {
         // Kafka's fixed id of the metadata topic. It keeps everything: the log is small, and there are no snapshots yet.
         let topic_id = Uuid(1u128.to_be_bytes());
         let config = LogConfig { retention_ms: -1, retention_bytes: -1, ..config };
-        let options = points.options(&topic_partition, topic_id, &config);
+        let options = points.options(&place, &topic_partition, topic_id, &config);
         let hints = OpenHints { bookmark: points.bookmark(&topic_partition), progress: None };
         let log = opening::open_log(&place, options, hints)?;
         let tails = Arc::new(Tails::new(upkeep.tail_bytes_max));

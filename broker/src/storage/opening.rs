@@ -71,7 +71,13 @@ impl StartPoints {
     }
 
     /// What to open a log with that may have been there in the last run.
-    pub(super) fn options(&self, topic_partition: &TopicPartition, topic_id: Uuid, config: &LogConfig) -> LogOptions {
+    pub(super) fn options(
+        &self,
+        place: &Place,
+        topic_partition: &TopicPartition,
+        topic_id: Uuid,
+        config: &LogConfig,
+    ) -> LogOptions {
         let offset_in = |points: &BTreeMap<TopicPartition, i64>| points.get(topic_partition).copied().unwrap_or(0);
         // A log that was offline when the rest was closed has no bookmark at its end: it has to be looked at.
         let closed =
@@ -84,6 +90,7 @@ impl StartPoints {
             topic_id,
             config: config.clone(),
             topic_partition: topic_partition.clone(),
+            producers_max: place.producers_max,
         }
     }
 
@@ -93,7 +100,12 @@ impl StartPoints {
 }
 
 /// What to open a log with that is new.
-pub(super) fn new_options(topic_partition: &TopicPartition, topic_id: Uuid, config: &LogConfig) -> LogOptions {
+pub(super) fn new_options(
+    place: &Place,
+    topic_partition: &TopicPartition,
+    topic_id: Uuid,
+    config: &LogConfig,
+) -> LogOptions {
     LogOptions {
         recovery_point: 0,
         log_start_offset: 0,
@@ -102,6 +114,7 @@ pub(super) fn new_options(topic_partition: &TopicPartition, topic_id: Uuid, conf
         topic_id,
         config: config.clone(),
         topic_partition: topic_partition.clone(),
+        producers_max: place.producers_max,
     }
 }
 
@@ -231,7 +244,7 @@ impl Job<'_> {
     fn open(&self, place: &Place, points: &StartPoints, progress: &OpenProgress) -> Option<Log> {
         let bookmark = points.bookmark(self.topic_partition).filter(|_| self.folder_exists);
         let hints = OpenHints { bookmark, progress: Some(progress) };
-        let options = || points.options(self.topic_partition, self.topic.id, &self.topic.config);
+        let options = || points.options(place, self.topic_partition, self.topic.id, &self.topic.config);
         let error = match try_open(place, options(), hints) {
             Ok(log) => return Some(log),
             Err(OpenError::Stopped) => return None,
@@ -240,7 +253,7 @@ impl Job<'_> {
                 match set_aside(place, self.topic_partition, found) {
                     Ok(stray) => {
                         tracing::warn!(folder, stray, topic_id = %found, "a deleted topic's partition; set aside");
-                        let new = new_options(self.topic_partition, self.topic.id, &self.topic.config);
+                        let new = new_options(place, self.topic_partition, self.topic.id, &self.topic.config);
                         match try_open(place, new, OpenHints::default()) {
                             Ok(log) => return Some(log),
                             Err(error) => error,
@@ -271,7 +284,7 @@ fn set_aside(place: &Place, topic_partition: &TopicPartition, topic_id: Uuid) ->
 /// Makes the logs of new partitions. On an error none is kept, though folders may stay.
 pub(super) fn make_all(place: &Place, topic: &TopicLogs) -> Result<Vec<Log>, StorageOpenError> {
     let make = |(topic_partition, _): &(TopicPartition, LeaderEpoch)| {
-        open_log(place, new_options(topic_partition, topic.id, &topic.config), OpenHints::default())
+        open_log(place, new_options(place, topic_partition, topic.id, &topic.config), OpenHints::default())
     };
     topic.partitions.iter().map(make).collect()
 }

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use riverrun_core::{
     LeaderEpoch, TopicPartition, Uuid,
-    log::{AppendError, Durability, Fault, LogConfig, OpenProgress, ReadError, SimulatedVfs, Vfs},
+    log::{AppendError, Durability, Fault, LogConfig, OpenProgress, PRODUCERS_MAX, ReadError, SimulatedVfs, Vfs},
     record::{BatchBuilder, BatchOptions},
 };
 
@@ -52,6 +52,7 @@ fn on(vfs: Arc<dyn Vfs>) -> Arc<Storage> {
         root: "/data".into(),
         directory_id: Uuid([1; 16]),
         was_clean: false,
+        producers_max: PRODUCERS_MAX,
     };
     let hour = Duration::from_secs(3600);
     let intervals = CheckIntervals { retention: hour, producers: hour };

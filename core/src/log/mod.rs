@@ -73,7 +73,7 @@ pub use epochs::LeaderEpochs;
 pub use error::{AppendError, OpenError, ReadError, StorageError};
 pub use flush::{FlushError, FlushTicket, Flushed};
 pub use marker::TransactionMarker;
-pub use open::{LogOptions, OpenHints, OpenProgress};
+pub use open::{LogOptions, OpenHints, OpenProgress, PRODUCERS_MAX};
 pub use partition_log::{AppendInfo, Log};
 pub use producer_snapshot::SnapshotDefect;
 pub use producers::{ActiveProducer, ProducerError};

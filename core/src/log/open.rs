@@ -28,6 +28,9 @@ pub(super) const METADATA: &str = "partition.metadata";
 /// The file that says which leader epoch began where.
 pub(super) const EPOCHS: &str = "leader-epoch-checkpoint";
 
+/// How many producers a log remembers where nobody says otherwise: some 30 MB if each has written once.
+pub const PRODUCERS_MAX: usize = 100_000;
+
 /// What a log is opened with.
 #[derive(Debug, Clone)]
 pub struct LogOptions {
@@ -45,6 +48,8 @@ pub struct LogOptions {
     pub was_compacted: bool,
     /// Where DeleteRecords had moved the start, from the checkpoint.
     pub log_start_offset: i64,
+    /// How many producers it remembers; see [`PRODUCERS_MAX`].
+    pub producers_max: usize,
 }
 
 /// What of a log's files is believed without a look.
@@ -156,7 +161,8 @@ impl Log {
             names_unsynced: options.recovery_point == 0,
             epochs: LeaderEpochs::default(),
             epochs_dirty: false,
-            producers: Producers::default(),
+            producers: Producers::bounded(options.producers_max),
+            producers_max: options.producers_max,
             producers_expired_to: i64::MIN,
             verifications: Verifications::default(),
             closed_files: Vec::new(),
@@ -273,7 +279,8 @@ impl Log {
         // One before the first batch there is lacks what its producers wrote in between; nothing known is better.
         let first = bases.first().copied().unwrap_or_default();
         snapshots.retain(|at| *at >= first);
-        let (snapshot_at, producers) = recovery::newest_snapshot(&*self.vfs, &self.folder, &snapshots, trusted_to)?;
+        let (snapshot_at, mut producers) = recovery::newest_snapshot(&*self.vfs, &self.folder, &snapshots, trusted_to)?;
+        producers.set_max(self.producers_max);
         self.producers = producers;
         let from = Trust { to: trusted_to, snapshot_at, bookmark, progress };
         for (position, base) in bases.iter().enumerate() {
@@ -312,7 +319,7 @@ impl Log {
             self.drop_segments(&bases)?;
             // What is known of producers are records that are gone, and perhaps not the markers that ended them: an open
             // transaction would never end. Kafka forgets them as well.
-            self.producers = Producers::default();
+            self.producers = Producers::bounded(self.producers_max);
         }
         let first = self.segments.keys().next().copied().unwrap_or_default();
         if !clean && first > self.log_start_offset {

@@ -62,6 +62,8 @@ pub struct Log {
     pub(super) epochs: LeaderEpochs,
     pub(super) epochs_dirty: bool,
     pub(super) producers: Producers,
+    /// How many producers it remembers.
+    pub(super) producers_max: usize,
     /// Since when producers must have written to be remembered.
     pub(super) producers_expired_to: i64,
     pub(super) verifications: Verifications,

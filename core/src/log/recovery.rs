@@ -366,5 +366,5 @@ pub(super) fn newest_snapshot(
         // It is derived, so a damaged one is worth nothing and costs nothing.
         vfs.remove(&path).map_err(io_error("remove", &path))?;
     }
-    Ok((0, Producers::default()))
+    Ok((0, Producers::bounded(usize::MAX)))
 }

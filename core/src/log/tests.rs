@@ -3,6 +3,7 @@
 
 mod compaction;
 mod faults;
+mod producer_cap;
 mod rest;
 mod times;
 mod transaction_model;
@@ -35,6 +36,7 @@ fn options(config: LogConfig, recovery_point: i64, clean_shutdown: bool) -> LogO
         clean_shutdown,
         was_compacted: false,
         log_start_offset: 0,
+        producers_max: PRODUCERS_MAX,
     }
 }
 

@@ -164,7 +164,7 @@ impl<'a> Walk<'a> {
             broken: false,
             epoch: -1,
             epochs: None,
-            producers: Producers::default(),
+            producers: Producers::bounded(usize::MAX),
             producers_known: false,
             applied: 0,
         }

@@ -7,8 +7,8 @@ use super::*;
 use crate::{
     LeaderEpoch, TopicPartition, Uuid,
     log::{
-        AppendOrigin, Log, LogConfig, LogOptions, SimulatedVfs, TransactionMarker, Vfs, segment::file_name, vfs,
-        write_offsets,
+        AppendOrigin, Log, LogConfig, LogOptions, PRODUCERS_MAX, SimulatedVfs, TransactionMarker, Vfs,
+        segment::file_name, vfs, write_offsets,
     },
     record::{BatchBuilder, BatchOptions, CRC_OFFSET, Compression, MAGIC_OFFSET, RecordBatch, batches},
 };
@@ -39,6 +39,7 @@ fn options() -> LogOptions {
         clean_shutdown: false,
         was_compacted: false,
         log_start_offset: 0,
+        producers_max: PRODUCERS_MAX,
     }
 }
 
