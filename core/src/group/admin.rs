@@ -137,7 +137,7 @@ impl GroupShard {
     }
 }
 
-/// Outside Stable neither subscription nor assignment is told: they may be of two generations.
+/// Outside Stable no subscription is told, as no protocol is chosen. The assignment is the one of the last generation.
 fn described(member: &Member, protocol_name: Option<&str>) -> DescribedMember {
     DescribedMember {
         member_id: member.id.clone(),
@@ -145,6 +145,6 @@ fn described(member: &Member, protocol_name: Option<&str>) -> DescribedMember {
         client_id: member.client_id.clone(),
         client_host: member.client_host.clone(),
         metadata: member.metadata(protocol_name),
-        assignment: if protocol_name.is_some() { member.assignment.clone() } else { bytes::Bytes::new() },
+        assignment: member.assignment.clone(),
     }
 }

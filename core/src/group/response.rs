@@ -156,7 +156,7 @@ pub struct DescribedMember {
     pub client_host: String,
     /// Its subscription under the chosen protocol; empty unless the group is stable.
     pub metadata: Bytes,
-    /// Its assignment; empty unless the group is stable.
+    /// What it was assigned last.
     pub assignment: Bytes,
 }
 

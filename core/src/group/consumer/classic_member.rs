@@ -11,8 +11,11 @@
 //!
 //! A member told to join again has its rebalance timeout for that, and as long again to sync.
 //!
-//! When a classic static member takes the place of the last member of the consumer protocol, the group is downgraded
-//! first and the member told to join again.
+//! Whether the group has moved on is said by its assignment, which may be behind the group's own epoch for a while.
+//!
+//! When a classic static member takes the place of the last member of the consumer protocol, the group is downgraded. If
+//! its assignment is of its epoch, the group is stable and the member has what its predecessor had. Else the group
+//! rebalances; the member is answered a generation that it never had, and is told so when it syncs.
 //!
 //! Source: Kafka `GroupMetadataManager.{classicGroupJoinToConsumerGroup, classicGroupSyncToConsumerGroup,
 //! classicGroupHeartbeatToConsumerGroup, classicGroupLeaveToConsumerGroup}`; KIP-848.
@@ -21,7 +24,7 @@ use super::{
     ClassicSubscription, ConsumerGroup, ConsumerMember, Epoch, MemberState, PartitionSet, Topics,
     group::is_behind,
     member::partitions_of,
-    migration::{encode_assignment, subscription},
+    migration::{Heir, Leaving, encode_assignment, subscription},
     update::Update,
 };
 use crate::{
@@ -54,12 +57,8 @@ impl GroupShard {
         if request.member_id.is_none() && request.group_instance_id.is_none() && request.requires_known_member_id {
             return Err(GroupError::MemberIdRequired { member_id });
         }
-        if let Some(former) = group.last_of_its_kind(request)
-            && self.must_downgrade(group, std::slice::from_ref(&former))
-        {
-            self.downgrade(group_id, &[former], now, out);
-            return Err(GroupError::RebalanceInProgress);
-        }
+        let former = request.group_instance_id.as_ref().and_then(|id| group.static_member(id));
+        let former = former.filter(|former| self.must_downgrade_with_heir(group, &former.id)).map(|m| m.id.clone());
 
         let mut records = Vec::new();
         let (before, replaced) = group.classic_subscriber(request, &member_id, &mut records)?;
@@ -67,7 +66,26 @@ impl GroupShard {
         let owned = owned_by(&spoken, &self.topics);
         let member = with_changes(&before, request, spoken);
         let update = Update { group, topics: &self.topics, config: &self.config.consumer, now };
-        let member = update.apply(&before, member, Some(&owned), &|_| true, &mut records)?.member;
+        let updated = update.apply(&before, member, Some(&owned), &|_| true, &mut records)?;
+        let member = updated.member;
+        let mut response = JoinResponse {
+            generation: GenerationId(member.epoch().0),
+            protocol_type: Some(PROTOCOL_TYPE.to_owned()),
+            protocol_name: request.protocols.first().map(|protocol| protocol.name.clone()),
+            leader: MemberId::from(""),
+            member_id: member.id.clone(),
+            members: Vec::new(),
+            skip_assignment: false,
+        };
+        if let Some(former) = former {
+            let is_assigned = updated.epoch == group.target.epoch;
+            if !is_assigned {
+                response.generation = GenerationId(Epoch::JOINING.0);
+            }
+            let heir = Heir { former, member, is_assigned };
+            self.downgrade(group_id, &Leaving::To(&heir), now, out);
+            return Ok(response);
+        }
         out.records.append(&mut records);
 
         let Self { config, timers, .. } = self;
@@ -77,15 +95,7 @@ impl GroupShard {
         cx.timers.cancel(&timer(Timer::ConsumerRebalance));
         cx.set(timer(Timer::ConsumerSession), i64::from(request.session_timeout_ms));
         cx.set(timer(Timer::ConsumerSync), i64::from(request.rebalance_timeout_ms));
-        Ok(JoinResponse {
-            generation: GenerationId(member.epoch().0),
-            protocol_type: Some(PROTOCOL_TYPE.to_owned()),
-            protocol_name: request.protocols.first().map(|protocol| protocol.name.clone()),
-            leader: MemberId::from(""),
-            member_id: member.id,
-            members: Vec::new(),
-            skip_assignment: false,
-        })
+        Ok(response)
     }
 
     /// Decides on one SyncGroup in a consumer group.
@@ -108,7 +118,7 @@ impl GroupShard {
         }
         let mut cx = Context { config, timers, now, out };
         let timer = |timer: fn(GroupId, MemberId) -> Timer| timer(group.id.clone(), member.id.clone());
-        if is_behind(member, group.group.epoch) && member.current.state != MemberState::UnrevokedPartitions {
+        if is_behind(member, group.target.epoch) && member.current.state != MemberState::UnrevokedPartitions {
             set_if_unset(timer(Timer::ConsumerJoin), member, &mut cx);
             return Err(GroupError::RebalanceInProgress);
         }
@@ -136,7 +146,7 @@ impl GroupShard {
         let mut cx = Context { config, timers, now, out: &mut out };
         let timer = |timer: fn(GroupId, MemberId) -> Timer| timer(group.id.clone(), member.id.clone());
         cx.set(timer(Timer::ConsumerSession), i64::from(classic.session_timeout_ms));
-        let must_join = is_behind(member, group.group.epoch)
+        let must_join = is_behind(member, group.target.epoch)
             || match member.current.state {
                 MemberState::UnrevokedPartitions => true,
                 MemberState::UnreleasedPartitions => !group.waits_for_others(member, topics),
@@ -195,12 +205,6 @@ impl ConsumerGroup {
             return None;
         }
         subscription(&request.protocols.first()?.metadata)
-    }
-
-    /// The static member of the consumer protocol whose place the caller takes.
-    fn last_of_its_kind(&self, request: &JoinRequest) -> Option<MemberId> {
-        let member = self.static_member(request.group_instance_id.as_ref()?)?;
-        (request.member_id.is_none() && !member.is_classic()).then(|| member.id.clone())
     }
 
     /// The member that joins, as it was; and the group with it in the place of its predecessor, if it takes one's place.

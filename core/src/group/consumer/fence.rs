@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ConsumerMember, ConsumerRecord, GroupEpoch, MemberState, group::subscribed_topics};
+use super::{ConsumerMember, ConsumerRecord, GroupEpoch, MemberState, group::subscribed_topics, migration::Leaving};
 use crate::group::{Decision, GroupId, GroupShard, MemberId, Now, classic::Context, timer::Timer};
 
 impl GroupShard {
@@ -17,7 +17,7 @@ impl GroupShard {
             return;
         }
         if self.must_downgrade(group, leaving) {
-            return self.downgrade(group_id, leaving, now, out);
+            return self.downgrade(group_id, &Leaving::For(leaving), now, out);
         }
         let stays = |member: &&ConsumerMember| !leaving.contains(&member.id);
         for member_id in leaving {

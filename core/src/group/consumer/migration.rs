@@ -8,6 +8,7 @@
 //! | classic, consumers | the same, upgrades allowed | consumer: each classic member stays with what it had |
 //! | consumer, no members | a classic member joins | classic |
 //! | consumer | the last member of the consumer protocol goes, downgrades allowed | classic: the others are to rejoin |
+//! | consumer | a classic static member takes the place of the last of them, the same | classic: stable if all was assigned |
 //!
 //! Positions stay what they are. The records are the end of the one group and the start of the other, in one batch.
 //!
@@ -87,6 +88,24 @@ impl FromStr for MigrationPolicy {
     }
 }
 
+/// The members that go when a group is downgraded.
+#[derive(Debug)]
+pub(super) enum Leaving<'a> {
+    /// They leave.
+    For(&'a [MemberId]),
+    /// One is replaced.
+    To(&'a Heir),
+}
+
+/// A classic static member in the place of the last member of the consumer protocol.
+#[derive(Debug)]
+pub(super) struct Heir {
+    pub(super) former: MemberId,
+    pub(super) member: ConsumerMember,
+    /// Whether the assignment is of the group's epoch, so that nobody has to join again.
+    pub(super) is_assigned: bool,
+}
+
 impl GroupShard {
     /// A consumer group for a member that joins: a new one, or what a classic one becomes. What is written so far makes
     /// the same of it.
@@ -156,19 +175,30 @@ impl GroupShard {
             && group.members.len() - leaving.len() <= self.config.members_max
     }
 
-    /// Makes a classic group of a consumer group, without the members that go. Its members are told to join.
-    pub(super) fn downgrade(&mut self, group_id: &GroupId, leaving: &[MemberId], now: Now, out: &mut Decision) {
+    /// Whether the group becomes a classic one when a classic member takes this one's place.
+    pub(super) fn must_downgrade_with_heir(&self, group: &ConsumerGroup, former: &MemberId) -> bool {
+        self.config.consumer.migration.downgrades()
+            && group.members.values().all(|member| member.is_classic() || member.id == *former)
+            && group.members.len() <= self.config.members_max
+    }
+
+    /// Makes a classic group of a consumer group, without the members that go. Its members are told to join, unless one of
+    /// them has inherited and all have what they are to have.
+    pub(super) fn downgrade(&mut self, group_id: &GroupId, leaving: &Leaving<'_>, now: Now, out: &mut Decision) {
         let Some(group) = self.consumers.get(group_id) else { return };
         group.tombstones(&mut out.records);
-        let value = Some(as_classic(group, leaving, &self.topics, now));
+        let members = staying(group, leaving);
+        let value = Some(as_classic(group, &members, &self.topics, now));
         out.records.push(GroupRecord::Group { group_id: group_id.clone(), value });
-        for member in group.members.values().filter(|member| !leaving.contains(&member.id)) {
+        for (member, _) in members {
             let session_ms = member.subscription.classic.as_ref().map_or(0, |classic| classic.session_timeout_ms);
             let deadline_ms = now.monotonic_ms.saturating_add(i64::from(session_ms));
             self.timers.set(Timer::Session(group_id.clone(), member.id.clone()), deadline_ms);
         }
-        // Once the records are replayed there is a group to rebalance.
-        self.timers.set(Timer::Downgraded(group_id.clone()), now.monotonic_ms);
+        if !matches!(leaving, Leaving::To(heir) if heir.is_assigned) {
+            // Once the records are replayed there is a group to rebalance.
+            self.timers.set(Timer::Downgraded(group_id.clone()), now.monotonic_ms);
+        }
     }
 
     /// A group has become classic: its members are to join.
@@ -237,11 +267,30 @@ fn with_epoch(partitions: PartitionSet, epoch: Epoch) -> Assigned {
     partitions.into_iter().map(|(id, partitions)| (id, topic(partitions))).collect()
 }
 
+/// The members of a group that is downgraded, with what each is to have.
+fn staying<'g>(group: &'g ConsumerGroup, leaving: &'g Leaving<'_>) -> Vec<(&'g ConsumerMember, PartitionSet)> {
+    let goes = |id: &MemberId| match leaving {
+        Leaving::For(ids) => ids.contains(id),
+        Leaving::To(heir) => heir.former == *id,
+    };
+    let others = group.members.values().filter(|member| !goes(&member.id));
+    let mut members: Vec<_> = others.map(|member| (member, group.target_of(member))).collect();
+    if let Leaving::To(heir) = leaving {
+        let inherited = group.members.get(&heir.former).map(|former| group.target_of(former));
+        members.push((&heir.member, inherited.unwrap_or_default()));
+    }
+    members
+}
+
 /// The generation that a consumer group becomes.
-fn as_classic(group: &ConsumerGroup, leaving: &[MemberId], topics: &Topics, now: Now) -> GroupMetadata {
-    let members: Vec<_> = group.members.values().filter(|member| !leaving.contains(&member.id)).collect();
-    let protocol = common_protocol(&members);
-    let stored = |member: &&ConsumerMember| {
+fn as_classic(
+    group: &ConsumerGroup,
+    members: &[(&ConsumerMember, PartitionSet)],
+    topics: &Topics,
+    now: Now,
+) -> GroupMetadata {
+    let protocol = common_protocol(members);
+    let stored = |(member, target): &(&ConsumerMember, PartitionSet)| {
         let subscription = &member.subscription;
         let metadata = protocol.and_then(|name| metadata_of(member, name)).unwrap_or_default();
         MemberMetadata {
@@ -251,7 +300,7 @@ fn as_classic(group: &ConsumerGroup, leaving: &[MemberId], topics: &Topics, now:
             client_host: subscription.client_host.clone(),
             rebalance_timeout_ms: subscription.rebalance_timeout_ms,
             session_timeout_ms: subscription.classic.as_ref().map_or(0, |classic| classic.session_timeout_ms),
-            assignment: encode_assignment(&group.target_of(member), &metadata, topics),
+            assignment: encode_assignment(target, &metadata, topics),
             subscription: metadata,
         }
     };
@@ -259,7 +308,7 @@ fn as_classic(group: &ConsumerGroup, leaving: &[MemberId], topics: &Topics, now:
         protocol_type: PROTOCOL_TYPE.to_owned(),
         generation: GenerationId(group.group.epoch.0),
         protocol_name: protocol.map(str::to_owned),
-        leader: members.first().map(|member| member.id.clone()),
+        leader: members.first().map(|(member, _)| member.id.clone()),
         state_timestamp_ms: Some(now.wall_ms),
         members: members.iter().map(stored).collect(),
     }
@@ -274,9 +323,10 @@ fn metadata_of(member: &ConsumerMember, name: &str) -> Option<Bytes> {
 }
 
 /// A protocol that all these members support.
-fn common_protocol<'a>(members: &[&'a ConsumerMember]) -> Option<&'a str> {
-    let first = protocols(members.first()?).iter();
-    first.map(|p| p.name.as_str()).find(|name| members.iter().all(|m| protocols(m).iter().any(|p| p.name == *name)))
+fn common_protocol<'a>(members: &[(&'a ConsumerMember, PartitionSet)]) -> Option<&'a str> {
+    let supports = |member: &ConsumerMember, name: &str| protocols(member).iter().any(|p| p.name == name);
+    let mut first = protocols(members.first()?.0).iter().map(|p| p.name.as_str());
+    first.find(|name| members.iter().all(|(member, _)| supports(member, name)))
 }
 
 /// What a classic consumer says of itself; `None` if it cannot be read.

@@ -31,6 +31,8 @@ pub(super) struct Update<'a> {
 pub(super) struct Updated {
     /// The member as it is now.
     pub(super) member: ConsumerMember,
+    /// The group's epoch, raised if this call has done so.
+    pub(super) epoch: Epoch,
     /// Whether the group's topics were found to be what they were.
     pub(super) is_checked: bool,
     /// Whether the group's patterns were matched.
@@ -91,7 +93,7 @@ impl Update<'_> {
                 member.current = next;
             }
         }
-        Ok(Updated { member, is_checked, is_matched: patterns.matched })
+        Ok(Updated { member, epoch, is_checked, is_matched: patterns.matched })
     }
 
     /// Whether the last assignment is old enough for the next.

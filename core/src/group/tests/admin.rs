@@ -42,7 +42,8 @@ fn a_stable_group_shows_subscriptions_and_assignments() {
     broker.leave_dynamic(&members[0]).unwrap();
     let described = broker.shard.describe(&GROUP.into()).unwrap();
     assert_eq!((described.state, described.protocol_name.as_str()), (GroupState::PreparingRebalance, ""));
-    assert!(described.members[0].assignment.is_empty() && described.members[0].metadata.is_empty());
+    assert!(described.members[0].metadata.is_empty(), "no protocol is chosen");
+    assert_eq!(described.members[0].assignment, members[1].member_id.as_bytes(), "it is what it had");
     assert_eq!(broker.shard.describe(&"h".into()), Err(GroupError::GroupNotFound { group: "h".into() }));
 }
 

@@ -6,7 +6,7 @@ use super::world::{GROUP, World, joining, of, staying};
 use crate::{
     group::{
         ConsumerHeartbeat, Epoch, GroupConfig, GroupError, GroupState, HeartbeatRequest, JoinResponse, LeaveRequest,
-        LeavingMember, MigrationPolicy, Response, SyncRequest, Ticket,
+        LeavingMember, MigrationPolicy, PartitionSet, Response, SyncRequest, Ticket,
     },
     protocol::{
         DecodeLimits,
@@ -107,6 +107,92 @@ fn a_group_with_members_goes_over_and_back() {
     assert_eq!(world.classic_beat(&beat_of(&settled)), Err(GroupError::RebalanceInProgress));
     let ticket = world.join(Some(&old.member_id), &["t"], &[("t", vec![0, 1])]);
     assert_eq!(joined(&mut world, ticket).generation.0, 3);
+}
+
+/// A consumer of the consumer protocol and a classic one, each with an instance id and with two of the four partitions.
+fn two_static(world: &mut World) -> JoinResponse {
+    world.topic("t", 4);
+    let owning = |epoch: i32, owned: Option<PartitionSet>| ConsumerHeartbeat {
+        instance_id: Some("i1".into()),
+        owned,
+        ..staying("new", epoch)
+    };
+    let joining = ConsumerHeartbeat { instance_id: Some("i1".into()), ..joining("new", &["t"]) };
+    let all = world.beat(&joining).unwrap().assignment.unwrap();
+    let ticket = world.join_as(None, Some("i2"), &["t"], &[]);
+    let old = joined(world, ticket);
+    // There was an assignment a moment ago: the next one waits, and nobody is told to join again meanwhile.
+    assert_eq!((old.generation.0, synced(world, &old)), (2, vec![]));
+    assert_eq!(world.classic_beat(&beat_of(&old)), Ok(()));
+    world.pass(1_000);
+    assert_eq!(world.classic_beat(&beat_of(&old)), Ok(()), "nobody has assigned");
+    let half = world.beat(&owning(2, Some(all))).unwrap().assignment.unwrap();
+    assert_eq!(world.beat(&owning(2, Some(half))).unwrap().member_epoch, Epoch(3));
+    assert_eq!(world.classic_beat(&beat_of(&old)), Err(GroupError::RebalanceInProgress));
+    let ticket = world.join_as(Some(&old.member_id), Some("i2"), &["t"], &[]);
+    let old = joined(world, ticket);
+    assert_eq!((old.generation.0, synced(world, &old)), (3, vec![2, 3]));
+    old
+}
+
+#[test]
+fn a_classic_heir_of_the_last_consumer_goes_on_without_a_rebalance() {
+    let mut world = World::new();
+    let old = two_static(&mut world);
+    let ticket = world.join_as(None, Some("i1"), &["t"], &[]);
+    let heir = joined(&mut world, ticket);
+    assert!(world.shard.consumers.is_empty());
+    world.pass(0);
+    let described = world.shard.describe(&GROUP.into()).unwrap();
+    assert_eq!((described.state, described.members.len()), (GroupState::Stable, 2));
+    assert_eq!((heir.generation.0, synced(&mut world, &heir)), (3, vec![0, 1]));
+    assert_eq!(synced(&mut world, &old), [2, 3]);
+    for member in [&heir, &old] {
+        assert_eq!(world.classic_beat(&beat_of(member)), Ok(()));
+    }
+    world.restart();
+    assert_eq!(synced(&mut world, &heir), [0, 1]);
+    // Its session runs.
+    world.pass(44_000);
+    assert_eq!(world.classic_beat(&beat_of(&old)), Ok(()));
+    world.pass(2_000);
+    assert_eq!(world.classic_beat(&beat_of(&heir)), Err(GroupError::UnknownMember));
+}
+
+#[test]
+fn a_classic_heir_that_wants_other_topics_makes_the_group_rebalance() {
+    let mut world = World::new();
+    let old = two_static(&mut world);
+    world.topic("u", 1);
+    let ticket = world.join_as(None, Some("i1"), &["t", "u"], &[]);
+    let heir = joined(&mut world, ticket);
+    assert_eq!(heir.generation.0, 0, "one it never had");
+    world.pass(0);
+    let described = world.shard.describe(&GROUP.into()).unwrap();
+    assert_eq!((described.state, described.members.len()), (GroupState::PreparingRebalance, 2));
+    assert!(described.members.iter().all(|member| !member.assignment.is_empty()), "what they had stays known");
+    let illegal = GroupError::IllegalGeneration { current: crate::group::GenerationId(3) };
+    assert_eq!(world.classic_beat(&beat_of(&heir)), Err(illegal));
+    assert_eq!(world.classic_beat(&beat_of(&old)), Err(GroupError::RebalanceInProgress));
+    let tickets = [
+        world.join_as(Some(&heir.member_id), Some("i1"), &["t", "u"], &[]),
+        world.join_as(Some(&old.member_id), Some("i2"), &["t"], &[]),
+    ];
+    for ticket in tickets {
+        assert_eq!(joined(&mut world, ticket).generation.0, 4);
+    }
+}
+
+#[test]
+fn a_single_member_is_inherited_too() {
+    let mut world = World::new();
+    world.topic("t", 2);
+    world.beat(&ConsumerHeartbeat { instance_id: Some("i1".into()), ..joining("new", &["t"]) }).unwrap();
+    world.beat(&ConsumerHeartbeat { instance_id: Some("i1".into()), ..staying("new", -2) }).unwrap();
+    let ticket = world.join_as(None, Some("i1"), &["t"], &[]);
+    let heir = joined(&mut world, ticket);
+    assert_eq!((heir.generation.0, synced(&mut world, &heir)), (2, vec![0, 1]));
+    assert_eq!(world.shard.describe(&GROUP.into()).unwrap().state, GroupState::Stable);
 }
 
 #[test]

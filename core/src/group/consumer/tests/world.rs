@@ -162,6 +162,16 @@ impl World {
     }
 
     pub(super) fn join(&mut self, member_id: Option<&str>, topics: &[&str], owned: &[(&str, Vec<i32>)]) -> Ticket {
+        self.join_as(member_id, None, topics, owned)
+    }
+
+    pub(super) fn join_as(
+        &mut self,
+        member_id: Option<&str>,
+        instance_id: Option<&str>,
+        topics: &[&str],
+        owned: &[(&str, Vec<i32>)],
+    ) -> Ticket {
         let ticket = self.ticket();
         let owned = owned
             .iter()
@@ -175,7 +185,7 @@ impl World {
         let request = JoinRequest {
             group_id: GROUP.into(),
             member_id: member_id.map(MemberId::from),
-            group_instance_id: None,
+            group_instance_id: instance_id.map(Into::into),
             client_id: "classic".to_owned(),
             client_host: "/127.0.0.1".to_owned(),
             session_timeout_ms: 45_000,
