@@ -2,6 +2,8 @@
 
 use std::{error::Error as _, io};
 
+use riverrun_core::metadata::GroupSettingError;
+
 use crate::{config::ConfigError, storage::StorageOpenError};
 
 /// Why a broker does not start. Nothing is lost, and nothing keeps running.
@@ -11,6 +13,9 @@ pub enum StartError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// What the broker sets for all groups contradicts itself.
+    #[error(transparent)]
+    GroupSettings(#[from] GroupSettingError),
     /// Neither a data directory nor memory was chosen.
     #[error("no place for the data: set log.dirs (or a data directory), or choose to keep everything in memory")]
     NoDataDirectory,

@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     config::BrokerConfig,
     endpoint::Endpoint,
-    groups::{Groups, OFFSETS_TOPIC},
+    groups::{Groups, OFFSETS_TOPIC, check_group_defaults},
     limits::segment_files_max,
     listener::{self, OpenConnections, RequestMemory},
     log_limit::LogLimits,
@@ -41,6 +41,7 @@ const FETCH_SESSION_EVICTION_MS: i64 = 120_000;
 /// Starts a broker, or gives up when `stop` resolves.
 pub(crate) async fn start(builder: BrokerBuilder, stop: impl Future<Output = ()>) -> Result<Broker, StartError> {
     let place = builder.data_place()?;
+    check_group_defaults(builder.settings.config())?;
     let listeners = listeners(&builder)?;
     let names: Vec<_> = listeners.iter().map(|endpoint| endpoint.name.clone()).collect();
     let security = names.iter().map(|name| ListenerSecurity::new(&builder.settings, name));

@@ -126,3 +126,39 @@ async fn settings_reach_topics_and_listeners_their_clients() {
     assert_eq!(metadata.brokers[0].port, i32::from(broker.addresses()[0].port()));
     broker.shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn settings_of_groups_that_contradict_each_other_are_refused_in_kafkas_words() {
+    for (settings, words) in [
+        (
+            &[("group.consumer.session.timeout.ms", "1000")][..],
+            "group.consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms",
+        ),
+        (
+            &[("group.consumer.heartbeat.interval.ms", "100000")],
+            "group.consumer.heartbeat.interval.ms must be less than or equal to group.consumer.max.heartbeat.interval.ms",
+        ),
+        (
+            &[("group.consumer.min.session.timeout.ms", "70000")],
+            "group.consumer.max.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms",
+        ),
+        (
+            &[
+                ("group.consumer.heartbeat.interval.ms", "15000"),
+                ("group.consumer.min.session.timeout.ms", "1000"),
+                ("group.consumer.session.timeout.ms", "14000"),
+            ],
+            "group.consumer.heartbeat.interval.ms must be less than group.consumer.session.timeout.ms",
+        ),
+        (
+            &[("group.share.session.timeout.ms", "1000")],
+            "group.share.session.timeout.ms must be greater than or equal to group.share.min.session.timeout.ms",
+        ),
+    ] {
+        let mut broker = Broker::builder().in_memory();
+        for (name, value) in settings {
+            broker = broker.set(name, value).unwrap();
+        }
+        assert_eq!(broker.start().await.unwrap_err().to_string(), words);
+    }
+}

@@ -98,6 +98,7 @@ const CONSUMER_ASSIGNORS: &[&str] = &[
     "org.apache.kafka.coordinator.group.assignor.UniformAssignor",
     "org.apache.kafka.coordinator.group.assignor.RangeAssignor",
 ];
+const SHARE_ASSIGNORS: &[&str] = &["simple"];
 const MIGRATION_POLICIES: &[&str] = &["bidirectional", "upgrade", "downgrade", "disabled"];
 const CLIENT_AUTH: &[&str] = &["required", "requested", "none"];
 const TLS_VERSIONS: &[&str] = &["TLSv1.2", "TLSv1.3"];
@@ -144,10 +145,22 @@ settings! {
         "The assignors that members of the consumer protocol may wish for; the first is the default.";
     group_consumer_heartbeat_interval_ms: i32 = 5_000, "group.consumer.heartbeat.interval.ms", at_least(1), Medium, ReadOnly,
         "Milliseconds between two heartbeats of a member of the consumer protocol; a group may set its own.";
+    group_consumer_max_assignment_interval_ms: i32 = 15_000, "group.consumer.max.assignment.interval.ms", at_least(0), Medium, ReadOnly,
+        "The longest time between two assignments a group of the consumer protocol may have.";
+    group_consumer_max_heartbeat_interval_ms: i32 = 15_000, "group.consumer.max.heartbeat.interval.ms", at_least(1), Medium, ReadOnly,
+        "The longest heartbeat interval a group of the consumer protocol may have.";
+    group_consumer_max_session_timeout_ms: i32 = 60_000, "group.consumer.max.session.timeout.ms", at_least(1), Medium, ReadOnly,
+        "The longest session timeout a group of the consumer protocol may have.";
     group_consumer_max_size: i32 = i32::MAX, "group.consumer.max.size", at_least(1), Medium, ReadOnly,
         "Members a group of the consumer protocol may have.";
     group_consumer_migration_policy: String = "bidirectional".to_owned(), "group.consumer.migration.policy", one_of_ignoring_case(MIGRATION_POLICIES), Medium, ReadOnly,
         "Which groups change between the classic and the consumer protocol while they have members: bidirectional, upgrade, downgrade or disabled.";
+    group_consumer_min_assignment_interval_ms: i32 = 0, "group.consumer.min.assignment.interval.ms", at_least(0), Medium, ReadOnly,
+        "The shortest time between two assignments a group of the consumer protocol may have.";
+    group_consumer_min_heartbeat_interval_ms: i32 = 5_000, "group.consumer.min.heartbeat.interval.ms", at_least(1), Medium, ReadOnly,
+        "The shortest heartbeat interval a group of the consumer protocol may have.";
+    group_consumer_min_session_timeout_ms: i32 = 45_000, "group.consumer.min.session.timeout.ms", at_least(1), Medium, ReadOnly,
+        "The shortest session timeout a group of the consumer protocol may have.";
     group_consumer_session_timeout_ms: i32 = 45_000, "group.consumer.session.timeout.ms", at_least(1), Medium, ReadOnly,
         "Milliseconds of silence after which a member of the consumer protocol is taken for dead; a group may set its own.";
     group_initial_rebalance_delay_ms: i32 = 3_000, "group.initial.rebalance.delay.ms", at_least(0), Medium, ReadOnly,
@@ -158,10 +171,16 @@ settings! {
         "Members a group may have.";
     group_min_session_timeout_ms: i32 = 6_000, "group.min.session.timeout.ms", at_least(1), Medium, ReadOnly,
         "The shortest session timeout in milliseconds a group member may ask for.";
+    group_share_assignment_interval_ms: i32 = 1_000, "group.share.assignment.interval.ms", at_least(0), Medium, ReadOnly,
+        "Milliseconds between two assignments of a share group; a group may set its own. Assignments are made at once all the same.";
+    group_share_assignors: Vec<String> = vec!["simple".to_owned()], "group.share.assignors", list_of(SHARE_ASSIGNORS), Medium, ReadOnly,
+        "The assignor of share groups.";
     group_share_delivery_count_limit: i32 = 5, "group.share.delivery.count.limit", at_least(2), Medium, ReadOnly,
         "How often a record is delivered to a share group before it is given up.";
     group_share_heartbeat_interval_ms: i32 = 5_000, "group.share.heartbeat.interval.ms", at_least(1), Medium, ReadOnly,
         "Milliseconds between two heartbeats of a share group's member.";
+    group_share_max_assignment_interval_ms: i32 = 15_000, "group.share.max.assignment.interval.ms", at_least(0), Medium, ReadOnly,
+        "The longest time between two assignments a share group may have.";
     group_share_max_delivery_count_limit: i32 = 10, "group.share.max.delivery.count.limit", at_least(2), Medium, ReadOnly,
         "The greatest delivery count limit a share group may have.";
     group_share_max_heartbeat_interval_ms: i32 = 15_000, "group.share.max.heartbeat.interval.ms", at_least(1), Medium, ReadOnly,
@@ -176,6 +195,8 @@ settings! {
         "Share sessions of the broker; one more is refused.";
     group_share_max_size: i32 = 200, "group.share.max.size", at_least(1), Medium, ReadOnly,
         "Members of one share group; one more is refused.";
+    group_share_min_assignment_interval_ms: i32 = 0, "group.share.min.assignment.interval.ms", at_least(0), Medium, ReadOnly,
+        "The shortest time between two assignments a share group may have.";
     group_share_min_delivery_count_limit: i32 = 2, "group.share.min.delivery.count.limit", at_least(2), Medium, ReadOnly,
         "The least delivery count limit a share group may have.";
     group_share_min_heartbeat_interval_ms: i32 = 5_000, "group.share.min.heartbeat.interval.ms", at_least(1), Medium, ReadOnly,

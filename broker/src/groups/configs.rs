@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use riverrun_core::metadata::{ConfigResource, GroupSettingBound, GroupSettings, Image};
+use riverrun_core::metadata::{ConfigResource, GroupSettingBound, GroupSettingError, GroupSettings, Image};
 
 use crate::config::BrokerConfig;
 
@@ -56,6 +56,11 @@ pub(crate) fn group_defaults(config: &BrokerConfig) -> GroupSettings {
         }
     }
     defaults
+}
+
+/// Checks what the broker sets for all groups.
+pub(crate) fn check_group_defaults(config: &BrokerConfig) -> Result<(), GroupSettingError> {
+    group_defaults(config).validate_defaults(|bound| broker_bound(config, bound))
 }
 
 /// A bound as the broker's settings give it.

@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{clock::Clock, config::BrokerConfig, metadata::MetadataStore, storage::Partition};
-pub(crate) use configs::{GroupConfigs, broker_bound, group_defaults};
+pub(crate) use configs::{GroupConfigs, broker_bound, check_group_defaults, group_defaults};
 pub(crate) use shard::{CoordinatorError, Pending, Shard};
 
 /// The topic that holds groups and their offsets.

@@ -42,6 +42,14 @@ pub enum GroupSettingError {
         /// The broker setting that says so.
         bound: &'static str,
     },
+    /// A broker's setting is no less than another that it must be less than.
+    #[error("{name} must be less than {other}")]
+    NotLess {
+        /// The setting.
+        name: &'static str,
+        /// The other one.
+        other: &'static str,
+    },
     /// A member would be taken for dead between two heartbeats.
     #[error("{session} must be greater than {heartbeat}")]
     SessionTooShort {
@@ -410,6 +418,36 @@ impl GroupSettings {
             }
         }
         settings
+    }
+
+    /// Checks these defaults, which a broker sets for all groups, against its bounds and each other; names are the broker's.
+    ///
+    /// # Errors
+    /// The first setting of the broker that must not be so.
+    pub fn validate_defaults(&self, bound: impl Fn(GroupSettingBound) -> i32) -> Result<(), GroupSettingError> {
+        for row in Self::SETTINGS {
+            if let (Some(min), Some(max)) = (row.min, row.max)
+                && bound(max) < bound(min)
+            {
+                return Err(GroupSettingError::BelowBound { name: max.name, bound: min.name });
+            }
+            let (Some(name), Some(number)) = (row.broker_setting, self.number(row.name)) else { continue };
+            if let Some(min) = row.min.filter(|min| number < bound(*min)) {
+                return Err(GroupSettingError::BelowBound { name, bound: min.name });
+            }
+            if let Some(max) = row.max.filter(|max| number > bound(*max)) {
+                return Err(GroupSettingError::AboveBound { name, bound: max.name });
+            }
+        }
+        for (session, heartbeat) in SESSIONS {
+            let of_broker = |name| Self::setting(name).and_then(|row| row.broker_setting);
+            if let (Some(other), Some(name)) = (of_broker(session), of_broker(heartbeat))
+                && self.number(session) <= self.number(heartbeat)
+            {
+                return Err(GroupSettingError::NotLess { name, other });
+            }
+        }
+        Ok(())
     }
 
     /// Checks all that is set of a group, together, over these defaults; `bound` gives the broker's bounds.
