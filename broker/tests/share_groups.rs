@@ -1,30 +1,36 @@
 //! Share groups end to end: two members, acknowledgements of every kind, redelivery with its count, what a restart
-//! remembers, and what operators may ask; in process and over TCP.
+//! remembers, what operators may ask, and what each setting of a group does; in process and over TCP.
 
 mod common;
 
-use common::{BOTH, Peer, Way, batch, builder};
+use common::{BOTH, Peer, Way, batch, batch_of, builder, produce_request, single};
 use riverrun_broker::Broker;
 use riverrun_core::{
     Uuid,
     protocol::{
         ErrorCode,
         messages::{
-            AlterShareGroupOffsetsRequest, DeleteGroupsRequest, DescribeShareGroupOffsetsRequest,
-            FindCoordinatorRequest, ListGroupsRequest, ReadShareGroupStateRequest, ShareAcknowledgeRequest,
-            ShareFetchRequest, ShareGroupDescribeRequest, ShareGroupHeartbeatRequest, WriteShareGroupStateRequest,
+            AddPartitionsToTxnRequest, AlterShareGroupOffsetsRequest, DeleteGroupsRequest,
+            DescribeShareGroupOffsetsRequest, EndTxnRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest,
+            InitProducerIdRequest, ListGroupsRequest, ProduceRequest, ReadShareGroupStateRequest,
+            ShareAcknowledgeRequest, ShareFetchRequest, ShareGroupDescribeRequest, ShareGroupHeartbeatRequest,
+            WriteShareGroupStateRequest,
+            add_partitions_to_txn::AddPartitionsToTxnTopic,
             alter_share_group_offsets::{AlterShareGroupOffsetsRequestPartition, AlterShareGroupOffsetsRequestTopic},
             describe_share_group_offsets::DescribeShareGroupOffsetsRequestGroup,
+            incremental_alter_configs::{AlterConfigsResource, AlterableConfig},
             read_share_group_state, share_acknowledge,
             share_fetch::{AcknowledgementBatch, FetchPartition, FetchTopic},
             write_share_group_state,
         },
     },
+    record::{BatchBuilder, BatchOptions},
 };
 
 const ACCEPT: i8 = 1;
 const RELEASE: i8 = 2;
 const REJECT: i8 = 3;
+const RENEW: i8 = 4;
 
 /// A member of the share group `s`, with its connection.
 struct Member {
@@ -94,21 +100,39 @@ impl Member {
     }
 
     async fn acknowledge(&mut self, epoch: i32, first_offset: i64, last_offset: i64, types: &[i8]) -> (i16, i16) {
+        let request = self.acknowledgement(epoch, first_offset, last_offset, types);
+        let told = self.peer.call(request).await;
+        let part = told.responses.iter().flat_map(|topic| &topic.partitions).map(|part| part.error_code).next();
+        (told.error_code, part.unwrap_or_default())
+    }
+
+    /// Asks for more time with records. The code and the message of the partition, and the time.
+    async fn renew(&mut self, epoch: i32, first_offset: i64, last_offset: i64) -> (i16, Option<String>, i32) {
+        let request = self.acknowledgement(epoch, first_offset, last_offset, &[RENEW]);
+        let told = self.peer.call(ShareAcknowledgeRequest { is_renew_ack: true, ..request }).await;
+        let part = &told.responses[0].partitions[0];
+        (part.error_code, part.error_message.clone(), told.acquisition_lock_timeout_ms)
+    }
+
+    fn acknowledgement(
+        &self,
+        epoch: i32,
+        first_offset: i64,
+        last_offset: i64,
+        types: &[i8],
+    ) -> ShareAcknowledgeRequest {
         let batch =
             share_acknowledge::AcknowledgementBatch { first_offset, last_offset, acknowledge_types: types.to_vec() };
         let partition =
             share_acknowledge::AcknowledgePartition { acknowledgement_batches: vec![batch], ..Default::default() };
         let topic = share_acknowledge::AcknowledgeTopic { topic_id: self.topic_id, partitions: vec![partition] };
-        let request = ShareAcknowledgeRequest {
+        ShareAcknowledgeRequest {
             group_id: Some("s".into()),
             member_id: Some(self.id.clone()),
             share_session_epoch: epoch,
             topics: vec![topic],
             ..Default::default()
-        };
-        let told = self.peer.call(request).await;
-        let part = told.responses.iter().flat_map(|topic| &topic.partitions).map(|part| part.error_code).next();
-        (told.error_code, part.unwrap_or_default())
+        }
     }
 }
 
@@ -246,5 +270,173 @@ async fn operators_see_and_change_a_group() {
         assert_eq!(delete().await.results[0].error_code, 0);
         assert_eq!(delete().await.results[0].error_code, ErrorCode::GroupIdNotFound.code());
         broker.shutdown().await.unwrap();
+    }
+}
+
+/// Sets something of the group `s`. The code and the message.
+async fn set(peer: &Peer, name: &str, value: &str) -> (i16, Option<String>) {
+    let config = AlterableConfig { name: name.into(), config_operation: 0, value: Some(value.into()) };
+    let resource = AlterConfigsResource { resource_type: 32, resource_name: "s".into(), configs: vec![config] };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+    let told = peer.call(request).await.responses.remove(0);
+    (told.error_code, told.error_message)
+}
+
+const SET: (i16, Option<String>) = (0, None);
+
+#[tokio::test]
+async fn a_member_asks_for_more_time_if_the_group_lets_it() {
+    for way in BOTH {
+        let broker = builder().in_memory().set("group.share.min.record.lock.duration.ms", "1000").unwrap();
+        let broker = broker.start().await.unwrap();
+        let peer = Peer::connect(&broker, way).await;
+        let topic_id = prepare(&peer).await;
+        assert_eq!(set(&peer, "share.record.lock.duration.ms", "5000").await, SET);
+        let mut one = Member::join(&broker, way, "one", topic_id).await;
+        assert_eq!(one.fetch(&[], 1000).await.1, [(0, 3, 1)]);
+        assert_eq!(
+            one.acknowledge(1, 0, 1, &[RENEW]).await,
+            (0, ErrorCode::InvalidRequest.code()),
+            "it does not say so"
+        );
+        assert_eq!(one.renew(2, 0, 1).await, (0, None, 5000));
+        assert_eq!(one.renew(3, 40, 41).await.0, ErrorCode::InvalidRequest.code(), "never delivered");
+        assert_eq!(set(&peer, "share.renew.acknowledge.enable", "false").await, SET);
+        let refused = one.renew(4, 0, 1).await;
+        let words = "Renewing acquisition locks is not enabled for the group.";
+        assert_eq!(refused, (ErrorCode::InvalidRecordState.code(), Some(words.to_owned()), 5000));
+        assert_eq!(one.acknowledge(5, 0, 3, &[ACCEPT]).await, (0, 0));
+
+        // Whoever keeps silent loses them, and a fetch that waits gets them.
+        assert_eq!(set(&peer, "share.record.lock.duration.ms", "1000").await, SET);
+        let mut two = Member::join(&broker, way, "two", topic_id).await;
+        one.epoch = 6;
+        assert_eq!(one.fetch(&[], 1000).await.1, [(4, 7, 1)]);
+        assert_eq!(two.fetch(&[], 20_000).await.1, [(4, 7, 2)]);
+        assert_eq!(one.acknowledge(7, 4, 7, &[ACCEPT]).await, (0, ErrorCode::InvalidRecordState.code()));
+        broker.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_group_says_how_often_and_how_many() {
+    for way in BOTH {
+        let broker = builder().in_memory().start().await.unwrap();
+        let peer = Peer::connect(&broker, way).await;
+        let topic_id = prepare(&peer).await;
+        assert_eq!(set(&peer, "share.delivery.count.limit", "2").await, SET);
+        assert_eq!(set(&peer, "share.partition.max.record.locks", "100").await, SET);
+        let above = "share.delivery.count.limit must be less than or equal to group.share.max.delivery.count.limit";
+        let refused = (ErrorCode::InvalidConfig.code(), Some(above.to_owned()));
+        assert_eq!(set(&peer, "share.delivery.count.limit", "11").await, refused);
+        let mut one = Member::join(&broker, way, "one", topic_id).await;
+        assert_eq!(one.fetch(&[], 1000).await.1, [(0, 3, 1)]);
+        assert_eq!(one.fetch(&[(0, 3, RELEASE)], 0).await.1, [(0, 3, 2)]);
+        assert_eq!(one.fetch(&[(0, 3, RELEASE)], 0).await.1, [(4, 7, 1)], "twice is enough");
+        assert_eq!(one.fetch(&[(4, 7, ACCEPT)], 0).await, (0, vec![], 0));
+
+        let many: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        for values in [&many[..], &["i", "j"]] {
+            assert_eq!(peer.produce("t", batch(values)).await.error_code, 0);
+        }
+        let mut two = Member::join(&broker, way, "two", topic_id).await;
+        assert_eq!(one.fetch(&[], 1000).await.1.first(), Some(&(8, 107, 1)));
+        assert_eq!(two.fetch(&[], 0).await.1, [], "a hundred are in flight");
+        one.epoch = -1;
+        assert_eq!(one.fetch(&[(8, 107, ACCEPT)], 0).await.2, 0);
+        assert_eq!(two.fetch(&[], 1000).await.1, [(108, 109, 1)]);
+        broker.shutdown().await.unwrap();
+    }
+}
+
+fn batch_at(timestamp: i64, value: &str) -> bytes::Bytes {
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    builder.append(timestamp, None, Some(value.as_bytes()), []).expect("it fits");
+    builder.build().expect("a batch")
+}
+
+#[tokio::test]
+async fn a_group_begins_with_records_of_a_certain_age() {
+    for way in BOTH {
+        let broker = builder().in_memory().start().await.unwrap();
+        let peer = Peer::connect(&broker, way).await;
+        peer.create_topic("t", 1).await;
+        let find = FindCoordinatorRequest { coordinator_keys: vec!["s".into()], ..Default::default() };
+        assert_eq!(peer.call(find).await.coordinators[0].error_code, 0);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+        for minutes in [120, 30, 0] {
+            let at = i64::try_from(now).unwrap() - minutes * 60_000;
+            assert_eq!(peer.produce("t", batch_at(at, "v")).await.error_code, 0);
+        }
+        assert_eq!(set(&peer, "share.auto.offset.reset", "by_duration:PT1H").await, SET);
+        assert_eq!(set(&peer, "share.auto.offset.reset", "by_duration:-PT1H").await.0, ErrorCode::InvalidConfig.code());
+        let topic_id = peer.describe_topic("t").await.topic_id;
+        let mut one = Member::join(&broker, way, "one", topic_id).await;
+        assert_eq!(one.fetch(&[], 1000).await.1, [(1, 2, 1)]);
+        broker.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_group_can_do_without_records_of_aborted_transactions() {
+    for way in BOTH {
+        let broker = builder().in_memory().start().await.unwrap();
+        let peer = Peer::connect(&broker, way).await;
+        let topic_id = prepare(&peer).await;
+        begin_at(&peer, 8).await;
+        for (id, committed) in [("aborted", Some(false)), ("committed", Some(true)), ("open", None)] {
+            transact(&peer, id, committed).await;
+        }
+        assert_eq!(set(&peer, "share.isolation.level", "read_committed").await, SET);
+        let mut one = Member::join(&broker, way, "one", topic_id).await;
+        // The markers follow the answers to the ends of transactions.
+        let mut acquired: Vec<i64> = Vec::new();
+        while !acquired.contains(&10) {
+            let (code, fetched, _) = one.fetch(&[], 20_000).await;
+            assert_eq!((code, fetched.is_empty()), (0, false), "after {acquired:?}");
+            acquired.extend(fetched.iter().flat_map(|(first, last, _)| *first..=*last));
+        }
+        assert!(!acquired.contains(&8) && !acquired.contains(&12), "{acquired:?}");
+        broker.shutdown().await.unwrap();
+    }
+}
+
+/// Writes one record in a transaction of its own, and ends it or leaves it open.
+async fn transact(peer: &Peer, id: &str, committed: Option<bool>) {
+    let find = FindCoordinatorRequest { key_type: 1, coordinator_keys: vec![id.into()], ..Default::default() };
+    assert_eq!(peer.call(find).await.coordinators[0].error_code, 0);
+    let loading = [ErrorCode::CoordinatorLoadInProgress.code(), ErrorCode::CoordinatorNotAvailable.code()];
+    let given = loop {
+        let request = InitProducerIdRequest {
+            transactional_id: Some(id.into()),
+            transaction_timeout_ms: 60_000,
+            ..Default::default()
+        };
+        let given = peer.call(request).await;
+        if !loading.contains(&given.error_code) {
+            break given;
+        }
+    };
+    assert_eq!(given.error_code, 0);
+    let (producer_id, producer_epoch) = (given.producer_id, given.producer_epoch);
+    let topic = AddPartitionsToTxnTopic { name: "t".into(), partitions: vec![0] };
+    let add = AddPartitionsToTxnRequest {
+        v3_and_below_transactional_id: id.into(),
+        v3_and_below_producer_id: producer_id,
+        v3_and_below_producer_epoch: producer_epoch,
+        v3_and_below_topics: vec![topic],
+        ..Default::default()
+    };
+    let added = peer.call_in(3, add).await;
+    assert_eq!(added.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code, 0);
+    let options =
+        BatchOptions { producer_id, producer_epoch, base_sequence: 0, transactional: true, ..Default::default() };
+    let request = produce_request("t", batch_of(options, &["x"]), -1);
+    let request = ProduceRequest { transactional_id: Some(id.into()), ..request };
+    assert_eq!(single(peer.call_in(9, request).await).error_code, 0);
+    if let Some(committed) = committed {
+        let end = EndTxnRequest { transactional_id: id.into(), producer_id, producer_epoch, committed };
+        assert_eq!(peer.call_in(3, end).await.error_code, 0);
     }
 }

@@ -21,7 +21,7 @@ use riverrun_core::{
     },
 };
 
-use crate::{Reply, RequestContext, node::Node, storage::Committed};
+use crate::{Reply, RequestContext, node::Node, share::Refused, storage::Committed};
 
 /// First and last offset, and the types.
 pub(super) type Wire = (i64, i64, Vec<i8>);
@@ -30,13 +30,9 @@ pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: ShareA
     match begin(node, context, request) {
         Ok((outcomes, lock_ms)) => Reply::later(async move {
             let mut responses: Vec<ShareAcknowledgeTopicResponse> = Vec::new();
-            for ((topic_id, partition_index), code) in outcomes.settled().await {
-                let part = PartitionData {
-                    partition_index,
-                    error_code: code.code(),
-                    error_message: (code != ErrorCode::None).then(|| code.name().to_owned()),
-                    ..Default::default()
-                };
+            for ((topic_id, partition_index), outcome) in outcomes.settled().await {
+                let (error_code, error_message) = to_wire(outcome);
+                let part = PartitionData { partition_index, error_code, error_message, ..Default::default() };
                 match responses.last_mut() {
                     Some(last) if last.topic_id == topic_id => last.partitions.push(part),
                     _ => responses.push(ShareAcknowledgeTopicResponse { topic_id, partitions: vec![part] }),
@@ -91,25 +87,33 @@ pub(super) fn key(group: &GroupId, topic_id: Uuid, partition: i32) -> ShareParti
     SharePartitionKey { group_id: group.as_str().into(), topic_id, partition }
 }
 
+/// Code and message of one outcome.
+pub(super) fn to_wire(outcome: Result<(), Refused>) -> (i16, Option<String>) {
+    match outcome {
+        Ok(()) => (ErrorCode::None.code(), None),
+        Err(Refused { code, message }) => (code.code(), message),
+    }
+}
+
 /// What became of acknowledgements, by partition.
 #[derive(Default)]
-pub(super) struct Outcomes(BTreeMap<(Uuid, i32), Result<Option<Committed>, ErrorCode>>);
+pub(super) struct Outcomes(BTreeMap<(Uuid, i32), Result<Option<Committed>, Refused>>);
 
 impl Outcomes {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The codes, when what they rest on is durable.
-    pub(super) async fn settled(self) -> Vec<((Uuid, i32), ErrorCode)> {
+    /// What to answer, when what it rests on is durable.
+    pub(super) async fn settled(self) -> Vec<((Uuid, i32), Result<(), Refused>)> {
         let mut settled = Vec::with_capacity(self.0.len());
         for (slot, outcome) in self.0 {
-            let code = match outcome {
-                Ok(None) => ErrorCode::None,
-                Ok(Some(committed)) => committed.await.map_or(ErrorCode::CoordinatorNotAvailable, |()| ErrorCode::None),
-                Err(code) => code,
+            let outcome = match outcome {
+                Ok(None) => Ok(()),
+                Ok(Some(committed)) => committed.await.map_err(|_| ErrorCode::CoordinatorNotAvailable.into()),
+                Err(refused) => Err(refused),
             };
-            settled.push((slot, code));
+            settled.push((slot, outcome));
         }
         settled
     }
@@ -126,7 +130,7 @@ pub(super) fn run(
     let (now_ms, wall_ms) = (node.clock.monotonic_ms(), node.clock.wall_ms());
     let mut outcomes = BTreeMap::new();
     for ((topic_id, partition), batches) in partitions {
-        let outcome = checked(batches, may_renew).and_then(|acknowledgements| {
+        let outcome = checked(batches, may_renew).map_err(Refused::from).and_then(|acknowledgements| {
             let held = node.shares.hold(node, &key(group, topic_id, partition))?;
             let outcome = held.acknowledge(settings, member, &acknowledgements, now_ms, wall_ms);
             node.shares.set_timer(&held);

@@ -221,10 +221,9 @@ impl ShareFetch {
 
     async fn finish(&mut self, found: Vec<Found>) -> ShareFetchResponse {
         let mut parts: BTreeMap<Slot, PartitionData> = BTreeMap::new();
-        for (slot, code) in std::mem::take(&mut self.acknowledged).settled().await {
+        for (slot, outcome) in std::mem::take(&mut self.acknowledged).settled().await {
             let part = parts.entry(slot).or_insert_with(|| empty(slot.1));
-            part.acknowledge_error_code = code.code();
-            part.acknowledge_error_message = (code != ErrorCode::None).then(|| code.name().to_owned());
+            (part.acknowledge_error_code, part.acknowledge_error_message) = acknowledge::to_wire(outcome);
         }
         for (slot, outcome) in found {
             let part = parts.entry(slot).or_insert_with(|| empty(slot.1));

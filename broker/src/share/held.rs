@@ -13,7 +13,10 @@ use riverrun_core::{
     protocol::ErrorCode,
     record::batches,
     share::{
-        partition::{AcknowledgeError, Acknowledgement, AcquireMode, AcquireRequest, Acquired, Limits, SharePartition},
+        partition::{
+            AcknowledgeError, AcknowledgeType, Acknowledgement, AcquireMode, AcquireRequest, Acquired, Limits,
+            SharePartition,
+        },
         state::{SharePartitionKey, WriteRequest},
     },
 };
@@ -56,6 +59,29 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct Taken {
     pub(crate) records: Bytes,
     pub(crate) acquired: Vec<Acquired>,
+}
+
+/// Why nothing was acknowledged, as its member is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: Option<String>,
+}
+
+impl From<ErrorCode> for Refused {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, message: None }
+    }
+}
+
+impl From<AcknowledgeError> for Refused {
+    fn from(error: AcknowledgeError) -> Self {
+        let code = match error {
+            AcknowledgeError::NotHeld { .. } => ErrorCode::InvalidRecordState,
+            AcknowledgeError::NeverDelivered { .. } | AcknowledgeError::TypeCount { .. } => ErrorCode::InvalidRequest,
+        };
+        Self { code, message: Some(error.to_string()) }
+    }
 }
 
 /// How much of a partition a group may have in flight, how often and for how long.
@@ -141,17 +167,19 @@ impl Held {
         acknowledgements: &[Acknowledgement],
         now_ms: i64,
         wall_ms: i64,
-    ) -> Result<Option<Committed>, ErrorCode> {
+    ) -> Result<Option<Committed>, Refused> {
+        let renews = |acknowledgement: &Acknowledgement| acknowledgement.types.contains(&AcknowledgeType::Renew);
+        if !settings.share_renew_acknowledge_enable && acknowledgements.iter().any(renews) {
+            let message = Some("Renewing acquisition locks is not enabled for the group.".to_owned());
+            return Err(Refused { code: ErrorCode::InvalidRecordState, message });
+        }
         let mut state = self.lock();
         let known = self.known(&mut state, settings, wall_ms)?.ok_or(ErrorCode::CoordinatorNotAvailable)?;
         known.machine.expire_locks(now_ms);
         let outcome = known.machine.acknowledge(member, acknowledgements, now_ms);
         let written = self.try_write(&mut state);
-        outcome.map_err(|error| match error {
-            AcknowledgeError::NotHeld { .. } => ErrorCode::InvalidRecordState,
-            AcknowledgeError::NeverDelivered { .. } | AcknowledgeError::TypeCount { .. } => ErrorCode::InvalidRequest,
-        })?;
-        written.map_err(|error| super::state_code(&error))
+        outcome?;
+        written.map_err(|error| super::state_code(&error).into())
     }
 
     /// Gives back what a member holds. Whether that is anything.

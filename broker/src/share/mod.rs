@@ -27,7 +27,7 @@ use riverrun_core::{
 use tokio::sync::{Notify, futures::Notified};
 
 use crate::{config::BrokerConfig, node::Node, storage::Partition};
-pub(crate) use held::{Held, Taken, Wanted};
+pub(crate) use held::{Held, Refused, Taken, Wanted};
 pub(crate) use state_shard::{StateShard, StateShardError};
 
 /// The topic that holds the states of share partitions.

@@ -112,7 +112,8 @@ impl SharePartition {
         if last_offset < first {
             return Ok(());
         }
-        if first >= self.end_offset() {
+        // As in Kafka, where nothing is in flight all is no longer held.
+        if self.start == self.end_offset() {
             return Err(AcknowledgeError::NotHeld { offset: first });
         }
         if last_offset >= self.end_offset() {

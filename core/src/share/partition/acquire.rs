@@ -82,7 +82,7 @@ impl SharePartition {
             left -= last - first + 1;
             at = last + 1;
         }
-        let room = self.limits.records_max - self.in_flight();
+        let room = self.limits.records_max - self.window();
         let wanted = left.min(room);
         let first = self.end_offset();
         if wanted > 0 && *read_last >= first && self.runs.len() < super::RUNS_MAX {

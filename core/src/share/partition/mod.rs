@@ -28,7 +28,7 @@
 //! says is no longer so. Acquisitions are not durable, as in Kafka: after a restart such records are delivered anew.
 //!
 //! # Bounds
-//! [`Limits::records_max`] bounds the offsets that are neither done nor beyond the end, [`RUNS_MAX`] the runs.
+//! [`Limits::records_max`] bounds the window, from the first offset that is not done to the end, [`RUNS_MAX`] the runs.
 //!
 //! Source: Kafka `SharePartition`, `InFlightBatch`, `InFlightState`; KIP-932, KIP-1206 (acquire mode), KIP-1222 (renew).
 
@@ -53,7 +53,7 @@ pub const RUNS_MAX: usize = 20_000;
 pub struct Limits {
     /// How often a record is delivered before it is given up.
     pub delivery_count_max: i16,
-    /// Records between start and end that are not done.
+    /// Records between start and end, done or not.
     pub records_max: i64,
     /// How long a member holds a record.
     pub lock_ms: i64,
@@ -139,9 +139,14 @@ impl SharePartition {
         self.runs.end().unwrap_or(self.start)
     }
 
+    /// Offsets in the window, done or not: what is done behind one that is not still takes room.
+    pub(super) fn window(&self) -> i64 {
+        self.end_offset() - self.start
+    }
+
     /// Records in the window that are not done.
     pub fn in_flight(&self) -> i64 {
-        (self.end_offset() - self.start) - self.runs.complete()
+        self.window() - self.runs.complete()
     }
 
     /// Where to read for the next acquisition; `None` if nothing may be taken now.
@@ -149,7 +154,7 @@ impl SharePartition {
         if let Some(available) = self.runs.first_available() {
             return Some(available);
         }
-        let is_full = self.in_flight() >= self.limits.records_max || self.runs.len() >= RUNS_MAX;
+        let is_full = self.window() >= self.limits.records_max || self.runs.len() >= RUNS_MAX;
         (!is_full).then(|| self.end_offset())
     }
 

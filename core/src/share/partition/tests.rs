@@ -119,6 +119,30 @@ fn what_the_log_lost_is_not_waited_for() {
 }
 
 #[test]
+fn no_more_are_in_flight_than_the_group_may_hold() {
+    let mut partition = SharePartition::new(0, LIMITS);
+    assert_eq!(acquire(&mut partition, 1, &[(0, 7)], 8), [(0, 7, 1)]);
+    // As in Kafka the limit is looked at before a batch is taken, not within it.
+    assert_eq!(acquire(&mut partition, 1, &[(8, 13)], 8), [(8, 13, 1)]);
+    assert_eq!(partition.next_fetch_offset(), None);
+    partition.acknowledge(&member(1), &[acknowledgement(4, 7, AcknowledgeType::Accept)], 0).unwrap();
+    partition.take_write();
+    assert_eq!(partition.next_fetch_offset(), None, "the window begins where the first one is not done");
+    partition.acknowledge(&member(1), &[acknowledgement(0, 3, AcknowledgeType::Accept)], 0).unwrap();
+    partition.take_write();
+    assert_eq!(partition.next_fetch_offset(), Some(14));
+}
+
+#[test]
+fn what_was_never_delivered_is_told_apart_from_what_is_no_longer_held() {
+    let mut partition = SharePartition::new(0, LIMITS);
+    let beyond = [acknowledgement(8, 9, AcknowledgeType::Accept)];
+    assert_eq!(partition.acknowledge(&member(1), &beyond, 0), Err(AcknowledgeError::NotHeld { offset: 8 }));
+    acquire(&mut partition, 1, &[(0, 3)], 4);
+    assert_eq!(partition.acknowledge(&member(1), &beyond, 0), Err(AcknowledgeError::NeverDelivered { offset: 9 }));
+}
+
+#[test]
 fn aborted_records_are_nobodys() {
     let mut partition = SharePartition::new(0, LIMITS);
     let request = AcquireRequest {
