@@ -112,3 +112,47 @@ async fn without_a_slot_there_is_no_session() {
     assert_eq!((first.session_id, partitions(&first)), (0, vec![(0, 0)]));
     broker.shutdown().await.unwrap();
 }
+
+/// Lets the broker's clock go on by more than the two minutes for which a session is safe from others.
+async fn two_minutes_pass() {
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(121)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn slots_go_to_those_that_use_them() {
+    const GONE: i16 = ErrorCode::FetchSessionIdNotFound.code();
+    let all = [(0, 0), (1, 0), (2, 0)];
+    for way in BOTH {
+        let builder = builder().in_memory().set("max.incremental.fetch.session.cache.slots", "2").unwrap();
+        let broker = builder.start().await.unwrap();
+        let peer = Peer::connect(&broker, way).await;
+        peer.create_topic("t", 3).await;
+        let open = async |count: usize| {
+            let opened = fetch(&peer, request(0, 0, &all[..count])).await;
+            assert_eq!((opened.error_code, partitions(&opened).len()), (0, count), "served in any case, {way:?}");
+            opened.session_id
+        };
+        let go_on = async |id: i32, epoch: i32| fetch(&peer, request(id, epoch, &[])).await.error_code;
+        let (small, large) = (open(1).await, open(2).await);
+        assert!(small > 0 && large > 0 && small != large);
+        assert_eq!(open(3).await, 0, "who has a slot keeps it, {way:?}");
+        assert_eq!([go_on(small, 1).await, go_on(large, 1).await], [0, 0]);
+        // One that is closed leaves its slot.
+        assert_eq!(go_on(small, -1).await, 0);
+        let small = open(1).await;
+        assert!(small > 0, "{way:?}");
+
+        two_minutes_pass().await;
+        assert_eq!(go_on(large, 2).await, 0);
+        let newcomer = open(1).await;
+        assert!(newcomer > 0, "the slot of the one that was not used, {way:?}");
+        assert_eq!([go_on(small, 1).await, go_on(large, 3).await], [GONE, 0]);
+        assert_eq!(open(2).await, 0, "nobody is smaller and has had its time, {way:?}");
+        let larger = open(3).await;
+        assert!(larger > 0, "the slot of a smaller one that had its time, {way:?}");
+        assert_eq!([go_on(large, 4).await, go_on(newcomer, 1).await, go_on(larger, 1).await], [GONE, 0, 0]);
+        broker.shutdown().await.unwrap();
+    }
+}

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{BOTH, Peer, Way, batch, batch_of, builder, produce_request, single};
+use common::{BOTH, PATIENCE, Peer, Way, batch, batch_of, builder, produce_request, single};
 use riverrun_broker::Broker;
 use riverrun_core::{
     Uuid,
@@ -438,5 +438,41 @@ async fn transact(peer: &Peer, id: &str, committed: Option<bool>) {
     if let Some(committed) = committed {
         let end = EndTxnRequest { transactional_id: id.into(), producer_id, producer_epoch, committed };
         assert_eq!(peer.call_in(3, end).await.error_code, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_are_counted() {
+    for way in BOTH {
+        let builder = builder().in_memory().set("group.share.max.share.sessions", "2").unwrap();
+        let broker = builder.start().await.unwrap();
+        let topic_id = prepare(&Peer::connect(&broker, way).await).await;
+        let mut members = Vec::new();
+        for id in ["a", "b", "c"] {
+            members.push(Member::join(&broker, way, id, topic_id).await);
+        }
+        let mut third = members.pop().unwrap();
+        for member in &mut members {
+            assert_eq!(member.fetch(&[], 0).await.0, 0, "{way:?}");
+        }
+        assert_eq!(third.fetch(&[], 0).await.0, ErrorCode::ShareSessionLimitReached.code(), "{way:?}");
+        assert_eq!(members[0].fetch(&[], 0).await.0, 0, "who has a session goes on, {way:?}");
+        // One is closed by its member, then one with its connection.
+        assert_eq!(members[0].acknowledge(-1, 0, 3, &[ACCEPT]).await.0, 0);
+        third.epoch = 0;
+        assert_eq!(third.fetch(&[], 0).await.0, 0, "{way:?}");
+        members[0].epoch = 0;
+        assert_eq!(members[0].fetch(&[], 0).await.0, ErrorCode::ShareSessionLimitReached.code(), "{way:?}");
+        drop(members.pop());
+        let again = async {
+            loop {
+                members[0].epoch = 0;
+                if members[0].fetch(&[], 0).await.0 == 0 {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, again).await.expect("its connection is gone");
+        broker.shutdown().await.unwrap();
     }
 }

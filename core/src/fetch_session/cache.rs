@@ -64,7 +64,7 @@ impl<S> SessionCache<S> {
         }
         let mut evicted = None;
         if self.sessions.len() >= self.slot_count {
-            let Some(victim) = self.victim((size, id), now_ms) else { return Err(session) };
+            let Some(victim) = self.victim(size, now_ms) else { return Err(session) };
             evicted = self.remove(victim);
         }
         self.sessions.insert(id, Slot { session, size, created_ms: now_ms, last_used_ms: now_ms });
@@ -73,7 +73,7 @@ impl<S> SessionCache<S> {
         Ok(evicted)
     }
 
-    fn victim(&self, newcomer: (usize, i32), now_ms: i64) -> Option<i32> {
+    fn victim(&self, size: usize, now_ms: i64) -> Option<i32> {
         let &(last_used_ms, oldest) = self.by_last_use.first()?;
         if now_ms.saturating_sub(last_used_ms) > self.eviction_ms {
             return Some(oldest);
@@ -81,7 +81,8 @@ impl<S> SessionCache<S> {
         let had_its_time = |id: &i32| {
             self.sessions.get(id).is_some_and(|slot| now_ms.saturating_sub(slot.created_ms) > self.eviction_ms)
         };
-        let smaller = self.by_size.range(..newcomer);
+        // Ids are positive, so none of the same size is among them.
+        let smaller = self.by_size.range(..(size, 0));
         smaller.map(|(_, id)| *id).find(had_its_time)
     }
 

@@ -87,6 +87,7 @@ fn a_slot_goes_to_the_larger_session_once_the_other_had_its_time() {
     cache.touch(1, 2, 90);
     cache.touch(2, 9, 90);
     assert_eq!(cache.insert(3, "tiny", 1, 101), Err("tiny"), "no smaller one is there");
+    assert_eq!(cache.insert(3, "same", 2, 101), Err("same"), "nor one of the same size");
     assert_eq!(cache.insert(3, "middle", 5, 101), Ok(Some("small")));
     cache.touch(3, 5, 150);
     assert_eq!(cache.insert(4, "any", 1, 191), Ok(Some("large")), "unused for long enough, whatever its size");
