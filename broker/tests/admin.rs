@@ -19,6 +19,8 @@ use riverrun_core::protocol::{
 };
 
 const CLIENT_METRICS: i8 = 16;
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
 const GROUP: i8 = 32;
 const SET: i8 = 0;
 const DELETE: i8 = 1;
@@ -87,6 +89,7 @@ async fn what_must_not_be_set_is_refused_in_kafkas_words() {
     let broker = builder().in_memory().start().await.unwrap();
     let invalid_config = ErrorCode::InvalidConfig.code();
     let invalid_request = ErrorCode::InvalidRequest.code();
+    let unknown_topic = ErrorCode::UnknownTopicOrPartition.code();
     for way in BOTH {
         let peer = Peer::connect(&broker, way).await;
         for (kind, resource, name, operation, value, code, words) in [
@@ -118,6 +121,16 @@ async fn what_must_not_be_set_is_refused_in_kafkas_words() {
                 invalid_config,
                 "share.heartbeat.interval.ms must be greater than or equal to group.share.min.heartbeat.interval.ms",
             ),
+            (
+                BROKER,
+                "1",
+                "num.partitions",
+                SET,
+                "4",
+                invalid_request,
+                "Cannot update these configs dynamically: [num.partitions]",
+            ),
+            (TOPIC, "nope", "retention.ms", SET, "1", unknown_topic, "The topic 'nope' does not exist."),
             (CLIENT_METRICS, "m", "nope", SET, "1", invalid_request, "Unknown client metrics configuration: nope"),
             (CLIENT_METRICS, "", "interval.ms", SET, "1000", invalid_request, "Subscription name can't be empty"),
             (

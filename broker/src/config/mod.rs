@@ -37,12 +37,6 @@ pub enum ConfigError {
     /// The value is of the wrong type or out of bounds.
     #[error(transparent)]
     InvalidValue(#[from] InvalidValue),
-    /// The setting can only be given before the start.
-    #[error("{name} cannot change while the broker runs; set it before the start")]
-    ReadOnly {
-        /// The setting.
-        name: String,
-    },
 }
 
 fn suggestion(nearest: Option<&str>) -> String {

@@ -113,6 +113,10 @@ impl ConfigRules for Rules {
         }
     }
 
+    fn is_fixed(&self, name: &str) -> bool {
+        BrokerConfig::setting(name).is_some_and(|setting| setting.mode == UpdateMode::ReadOnly)
+    }
+
     fn validate(&self, resource: &ConfigResource, configs: &BTreeMap<String, String>) -> Result<(), InvalidConfig> {
         match resource {
             ConfigResource::Topic(_) => {
@@ -124,9 +128,6 @@ impl ConfigRules for Rules {
                 let mut settings = self.settings.clone();
                 for (name, value) in configs {
                     let refused = |error: ConfigError| InvalidConfig { name: name.clone(), reason: error.to_string() };
-                    if BrokerConfig::setting(name).is_some_and(|setting| setting.mode == UpdateMode::ReadOnly) {
-                        return Err(refused(ConfigError::ReadOnly { name: name.clone() }));
-                    }
                     settings.set(name, value).map_err(refused)?;
                     if kafka_names::is_known(name) {
                         tracing::warn!(setting = name, "has no effect");

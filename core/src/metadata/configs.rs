@@ -80,6 +80,11 @@ pub trait ConfigRules {
     /// The first setting that is unknown or must not be so.
     fn validate(&self, resource: &ConfigResource, configs: &BTreeMap<String, String>) -> Result<(), InvalidConfig>;
 
+    /// Whether a setting of a broker can only be given before its start.
+    fn is_fixed(&self, _name: &str) -> bool {
+        false
+    }
+
     /// Checks all that is set of a group, together. Without rules of its own, a broker has no settings of groups.
     ///
     /// # Errors
@@ -136,7 +141,7 @@ pub struct ConfigAlteration {
 #[non_exhaustive]
 pub enum AlterConfigsError {
     /// There is no such topic.
-    #[error("topic '{name}' does not exist")]
+    #[error("The topic '{name}' does not exist.")]
     UnknownTopic {
         /// The name.
         name: String,
@@ -154,6 +159,12 @@ pub enum AlterConfigsError {
         name: String,
         /// What was to be done: `APPEND` or `SUBTRACT`.
         operation: &'static str,
+    },
+    /// Settings of a broker that can only be given before its start.
+    #[error("Cannot update these configs dynamically: [{}]", names.join(", "))]
+    Fixed {
+        /// Their names.
+        names: Vec<String>,
     },
     /// Settings for all groups are the broker's own.
     #[error("Default group resources are not allowed.")]
@@ -177,6 +188,7 @@ impl From<&AlterConfigsError> for ErrorCode {
         match error {
             AlterConfigsError::UnknownTopic { .. } => Self::UnknownTopicOrPartition,
             AlterConfigsError::Duplicate { .. }
+            | AlterConfigsError::Fixed { .. }
             | AlterConfigsError::NamelessGroup
             | AlterConfigsError::NamelessSubscription
             | AlterConfigsError::ClientMetrics(
@@ -244,9 +256,14 @@ impl Image {
             ConfigResource::Topic(name) if self.topic(name).is_none() => {
                 return Err(AlterConfigsError::UnknownTopic { name: name.to_string() });
             }
-            ConfigResource::Topic(_) | ConfigResource::Broker(_) | ConfigResource::AllBrokers => {
+            ConfigResource::Broker(_) | ConfigResource::AllBrokers => {
+                let names: Vec<_> = wanted.keys().filter(|name| rules.is_fixed(name)).cloned().collect();
+                if !names.is_empty() {
+                    return Err(AlterConfigsError::Fixed { names });
+                }
                 rules.validate(resource, wanted)?;
             }
+            ConfigResource::Topic(_) => rules.validate(resource, wanted)?,
             ConfigResource::Group(name) if name.is_empty() => return Err(AlterConfigsError::NamelessGroup),
             ConfigResource::Group(_) => rules.validate_group(wanted)?,
             ConfigResource::ClientMetrics(name) if name.is_empty() => {

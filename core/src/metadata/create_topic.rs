@@ -59,7 +59,7 @@ pub enum CreateTopicError {
     #[error(transparent)]
     InvalidName(#[from] InvalidTopicName),
     /// Its name is that of another topic in metrics.
-    #[error("topic '{name}' collides with '{existing}': a dot and an underscore are one in metric names")]
+    #[error("Topic '{name}' collides with existing topic: {existing}")]
     NameCollision {
         /// The name.
         name: String,
@@ -67,7 +67,7 @@ pub enum CreateTopicError {
         existing: String,
     },
     /// It exists.
-    #[error("topic '{name}' already exists")]
+    #[error("Topic '{name}' already exists.")]
     AlreadyExists {
         /// The name.
         name: String,

@@ -32,7 +32,7 @@ pub enum CreatePartitionsError {
         name: String,
     },
     /// It has as many already, or more.
-    #[error("topic '{name}' already has {current} partitions, {given} were asked for")]
+    #[error("The topic {name} currently has {current} partition(s); {given} would not be an increase.")]
     NotMore {
         /// The name.
         name: String,

@@ -21,7 +21,7 @@ pub enum InvalidAssignment {
         broker: NodeId,
     },
     /// A partition is given a broker that is not there.
-    #[error("partition {partition} is given broker {broker}, which is not registered")]
+    #[error("The manual partition assignment includes broker {broker}, but no such broker is registered.")]
     UnknownBroker {
         /// The partition.
         partition: i32,
