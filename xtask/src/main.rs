@@ -1,5 +1,5 @@
-//! Developer tasks: `cargo xtask ci | tidy | docs | examples | schema-check | interop | bench | seeds`. Each stands in a file of its
-//! own; this one only dispatches.
+//! Developer tasks: `cargo xtask ci | tidy | docs | examples | schema-check | interop | bench | instructions |
+//! seeds`. Each stands in a file of its own; this one only dispatches.
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod docs;
 mod examples;
+mod instructions;
 mod interop;
 mod schema_check;
 mod seeds;
@@ -36,6 +37,8 @@ enum Task {
     Interop(interop::Args),
     /// Measures Riverrun beside a peer, with the same load generators
     Bench(bench::Args),
+    /// Counts the instructions of the data path with valgrind, and fails if there are more than before
+    Instructions(instructions::Args),
     /// Tells stories of a log on a failing disk, one per seed, and fails if one breaks a promise
     Seeds(seeds::Args),
 }
@@ -49,6 +52,7 @@ fn main() -> Result<()> {
         Task::SchemaCheck(args) => schema_check::run(&args),
         Task::Interop(args) => interop::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Instructions(args) => instructions::run(&args),
         Task::Seeds(args) => seeds::run(&args),
     }
 }

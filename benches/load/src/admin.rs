@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail};
 use riverrun_core::protocol::{
     ErrorCode, encode_request,
     messages::{
-        ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, ListOffsetsRequest,
+        ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, ListOffsetsRequest,
+        create_partitions::CreatePartitionsTopic,
         create_topics::{CreatableTopic, CreatableTopicConfig},
         list_offsets::{ListOffsetsPartition, ListOffsetsTopic},
     },
@@ -21,6 +22,8 @@ use crate::connection::{CLIENT_ID, call, connect};
 
 /// `ListOffsets` timestamp that asks for the end of the log.
 const LATEST: i64 = -1;
+/// Apache Kafka makes no more than 10,000 records of metadata of one request.
+const PARTITIONS_PER_REQUEST: i32 = 5000;
 /// How long a broker may take over anything here.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -34,7 +37,7 @@ pub fn create_topic(address: &str, name: &str, partitions: i32, configs: &[(&str
         .map(|(name, value)| CreatableTopicConfig { name: (*name).to_owned(), value: Some((*value).to_owned()) });
     let topic = CreatableTopic {
         name: name.to_owned(),
-        num_partitions: partitions,
+        num_partitions: partitions.min(PARTITIONS_PER_REQUEST),
         replication_factor: 1,
         configs: configs.collect(),
         ..CreatableTopic::default()
@@ -47,7 +50,25 @@ pub fn create_topic(address: &str, name: &str, partitions: i32, configs: &[(&str
             .ok()
             .with_context(|| format!("cannot create topic {name}: {message}"))?;
     }
+    let mut there = partitions.min(PARTITIONS_PER_REQUEST);
+    while there < partitions {
+        await_partitions(address, name, there)?;
+        there = partitions.min(there + PARTITIONS_PER_REQUEST);
+        add_partitions(address, name, there)?;
+    }
     await_partitions(address, name, partitions)
+}
+
+fn add_partitions(address: &str, name: &str, count: i32) -> Result<()> {
+    let topic = CreatePartitionsTopic { name: name.to_owned(), count, ..CreatePartitionsTopic::default() };
+    let request = CreatePartitionsRequest { topics: vec![topic], timeout_ms: 120_000, validate_only: false };
+    for topic in call(&mut connect(address)?, request, 1)?.results {
+        let message = topic.error_message.unwrap_or_default();
+        ErrorCode::from_code(topic.error_code)
+            .ok()
+            .with_context(|| format!("cannot add partitions to {name}: {message}"))?;
+    }
+    Ok(())
 }
 
 /// Waits until the end of every partition can be asked for; returns the ends.

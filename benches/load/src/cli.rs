@@ -124,6 +124,12 @@ fn produce(args: &Produce) -> Result<Report> {
     }
     let requests = Requests::encode(&common.shape(args.partitions, args.batch_records, &args.acks)?)?;
     common.with_topic(args.partitions, || {
+        if args.partitions > 1 {
+            // What a partition does once only, when it is first written to, is no part of what is measured.
+            let each = Budget { bytes: requests.bytes * u64::try_from(args.partitions)?, duration: Duration::MAX };
+            let mut uncounted = Meter::new(Budget { bytes: 0, duration: Duration::ZERO }, each, None);
+            pipeline::run(&connect(&common.broker)?, &requests, 1, &mut uncounted)?;
+        }
         let mut meter = common.meter()?;
         match args.rate {
             None if args.connections == 1 => {

@@ -5,6 +5,7 @@ mod frame_buffer;
 mod memory;
 mod out_buffer;
 mod sendfile;
+mod socket;
 mod stream;
 
 use std::{
@@ -267,9 +268,7 @@ fn serve(node: &Arc<Node>, stream: TcpStream, peer: SocketAddr, listener: usize)
             return;
         }
     };
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
-    }
+    socket::tune(&stream, peer);
     let connection_id = node.connections.next_id();
     let origin = Origin { peer, listener, connection_id };
     let node = Arc::clone(node);
