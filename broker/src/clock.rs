@@ -35,6 +35,11 @@ impl Clock {
         Now { monotonic_ms: self.monotonic_ms(), wall_ms: self.wall_ms() }
     }
 
+    /// The monotonic time of an instant.
+    pub(crate) fn ms_of(&self, instant: Instant) -> i64 {
+        i64::try_from(instant.saturating_duration_since(self.started).as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// When a monotonic time is.
     pub(crate) fn instant_of(&self, monotonic_ms: i64) -> Instant {
         self.started + Duration::from_millis(u64::try_from(monotonic_ms).unwrap_or(0))

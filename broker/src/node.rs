@@ -15,7 +15,7 @@ use crate::{
     config::{BrokerConfig, Rules, Settings, topic_config},
     endpoint::Endpoint,
     groups::{CoordinatorError, GroupConfigs, Groups, Shard},
-    listener::{OpenConnections, RequestMemory},
+    listener::{ConnectionCaps, OpenConnections, RequestMemory},
     log_limit::{LineKind, LogLimits},
     metadata::{ChangeError, MetadataStore},
     quotas::Quotas,
@@ -145,6 +145,8 @@ impl Node {
         for listener in &self.listeners {
             listener.reconfigure(&settings);
         }
+        self.connections.set_caps(ConnectionCaps::new(&settings, &self.listeners));
+        self.quotas.set_connection_limits(&settings, &self.listeners);
         self.storage.set_cleaner(CleanerSettings::of(settings.config()));
         self.storage.set_producer_expiration_ms(i64::from(settings.config().producer_id_expiration_ms));
         let defaults = settings.config().log_defaults(self.in_memory);

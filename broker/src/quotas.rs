@@ -35,7 +35,12 @@ use riverrun_core::{
 };
 use tokio::time::Instant;
 
-use crate::{Reply, RequestContext, clock::Clock, config::BrokerConfig, security::ListenerSecurity};
+use crate::{
+    Reply, RequestContext,
+    clock::Clock,
+    config::{BrokerConfig, Settings},
+    security::ListenerSecurity,
+};
 
 /// What a request in process counts for besides its records.
 const REQUEST_OVERHEAD_BYTES: usize = 100;
@@ -94,23 +99,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Quotas {
     /// None is set yet.
-    pub(crate) fn new(config: &BrokerConfig, listeners: &[Arc<ListenerSecurity>], clock: Clock) -> Self {
+    pub(crate) fn new(config: &BrokerConfig, clock: Clock) -> Self {
         let windows = |count: i32, seconds: i32| Windows {
             count: u32::try_from(count).unwrap_or(1),
             window_ms: i64::from(seconds.max(1)) * 1_000,
         };
         let client = windows(config.quota_window_num, config.quota_window_size_seconds);
         let controller = windows(config.controller_quota_window_num, config.controller_quota_window_size_seconds);
-        let bound = |rate: i32| (rate != i32::MAX).then(|| f64::from(rate));
-        let limits = ConnectionLimits {
-            all: bound(config.max_connection_creation_rate),
-            listeners: listeners.iter().map(|listener| listener.creation_rate_max.and_then(bound)).collect(),
-        };
-        let rates = ConnectionRates::new(client, limits);
+        let rates = ConnectionRates::new(client, ConnectionLimits::default());
         Self {
             clock,
             is_active: AtomicBool::new(false),
-            bounds_connections: AtomicBool::new(!rates.is_empty()),
+            bounds_connections: AtomicBool::new(false),
             clients: Mutex::new(ClientQuotas::new(QuotaWindows { client, controller })),
             rates: Mutex::new(rates),
         }
@@ -124,6 +124,23 @@ impl Quotas {
         drop(clients);
         let mut rates = lock(&self.rates);
         rates.set_quotas(image.quotas());
+        self.bounds_connections.store(!rates.is_empty(), Ordering::Relaxed);
+    }
+
+    /// Puts the broker's own bounds on new connections in force.
+    pub(crate) fn set_connection_limits(&self, settings: &Settings, listeners: &[Arc<ListenerSecurity>]) {
+        const SETTING: &str = "max.connection.creation.rate";
+        let bound = |rate: i32| (rate != i32::MAX).then(|| f64::from(rate));
+        let own = |listener: &Arc<ListenerSecurity>| {
+            let rate = || settings.of_listener(&listener.name, None).max_connection_creation_rate;
+            settings.is_listeners_own(&listener.name, SETTING).then(rate).and_then(bound)
+        };
+        let limits = ConnectionLimits {
+            all: bound(settings.config().max_connection_creation_rate),
+            listeners: listeners.iter().map(own).collect(),
+        };
+        let mut rates = lock(&self.rates);
+        rates.set_limits(limits);
         self.bounds_connections.store(!rates.is_empty(), Ordering::Relaxed);
     }
 

@@ -245,7 +245,7 @@ fn open(
     let metadata = Arc::new(metadata.map_err(|error| StartError::Metadata { problem: error.to_string() })?);
     let slots = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let fetch_sessions = FetchSessions::new(slots, FETCH_SESSION_EVICTION_MS);
-    let quotas = Arc::new(Quotas::new(&config, &told.security, clock));
+    let quotas = Arc::new(Quotas::new(&config, clock));
     quotas.apply(&metadata.image());
     let request_memory = Arc::new(RequestMemory::new(config.queued_max_request_bytes));
     let log_limits = LogLimits::new(i64::from(config.riverrun_log_client_interval_ms));

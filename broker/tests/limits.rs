@@ -162,7 +162,6 @@ async fn connections_of_one_address_are_counted() {
         ("max.connections.per.ip=1", 1),
         ("max.connections.per.ip=1\nmax.connections.per.ip.overrides=127.0.0.1:3", 3),
         ("max.connections.per.ip.overrides=127.0.0.1:2", 2),
-        ("listener.name.plaintext.max.connections=2", 2),
     ] {
         let broker = start(settings).await;
         let mut peers = Vec::new();

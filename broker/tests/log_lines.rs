@@ -31,7 +31,7 @@ async fn a_flood_of_malformed_requests_is_one_line_of_each_kind() {
     let writer = lines.clone();
     tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).init();
     let builder = builder().in_memory().set("riverrun.log.client.interval.ms", "3600000").unwrap();
-    let broker = builder.set("max.connections", "20").unwrap().start().await.unwrap();
+    let broker = builder.set("max.connections.per.ip", "20").unwrap().start().await.unwrap();
     let address = broker.addresses()[0];
     let mut healthy = RawPeer::connect(address).await;
     for bytes in [&[0x7f, 0xff, 0xff, 0xff][..], &[0, 0, 0, 4, 0xa5, 0xa5, 0xa5, 0xa5]] {
@@ -48,12 +48,12 @@ async fn a_flood_of_malformed_requests_is_one_line_of_each_kind() {
         open.push(RawPeer::connect(address).await);
     }
     for peer in open.iter_mut().skip(40) {
-        assert_eq!(peer.frame().await, None, "above max.connections");
+        assert_eq!(peer.frame().await, None, "above max.connections.per.ip");
     }
     broker.shutdown().await.unwrap();
     let logged = lines.0.lock().unwrap().clone();
     let logged = String::from_utf8(logged).unwrap();
-    for kind in ["socket.request.max.bytes", "malformed request", "setting=\"max.connections\""] {
+    for kind in ["socket.request.max.bytes", "malformed request", "setting=\"max.connections.per.ip\""] {
         assert_eq!(logged.lines().filter(|line| line.contains(kind)).count(), 1, "{kind}: {logged}");
     }
     assert!(logged.lines().count() < 20, "{logged}");

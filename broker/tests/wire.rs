@@ -178,12 +178,12 @@ async fn a_failed_produce_without_an_answer_closes_the_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn caps_and_limits_hold() {
     let builder = builder().in_memory().set("socket.request.max.bytes", "1000").unwrap();
-    let broker = builder.set("max.connections", "1").unwrap().start().await.unwrap();
+    let broker = builder.set("max.connections.per.ip", "1").unwrap().start().await.unwrap();
     let mut first = RawPeer::connect(broker.addresses()[0]).await;
     first.request(9, 1, MetadataRequest::default()).await;
     first.response::<MetadataRequest>(9).await;
     let mut second = RawPeer::connect(broker.addresses()[0]).await;
-    assert_eq!(second.frame().await, None, "above max.connections");
+    assert_eq!(second.frame().await, None, "above max.connections.per.ip");
     let large = Bytes::from(vec![b'x'; 2_000]);
     first.request(9, 2, produce_request("t", large, -1)).await;
     assert_eq!(first.frame().await, None, "above socket.request.max.bytes");

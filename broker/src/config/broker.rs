@@ -5,8 +5,8 @@
 //! (`kafka_names`). Names and defaults are those of Kafka's `KafkaConfig`; `riverrun.*` are ours.
 
 use super::value::{
-    ConfigType, ConfigValue, Durability, Importance, Secret, UpdateMode, any, at_least, fraction, list_of, one_of,
-    one_of_ignoring_case,
+    ConfigType, ConfigValue, Durability, Importance, Secret, UpdateMode, any, at_least, counted_hosts, fraction,
+    list_of, one_of, one_of_ignoring_case,
 };
 
 /// One row of the table, without its value.
@@ -305,13 +305,13 @@ settings! {
         "Bytes of a segment's file, after which a new segment begins.";
     log_segment_delete_delay_ms: i64 = 60_000, "log.segment.delete.delay.ms", at_least(0), Low, Dynamic,
         "Milliseconds a deleted segment's files stay before they are removed.";
-    max_connection_creation_rate: i32 = i32::MAX, "max.connection.creation.rate", at_least(0), Medium, ReadOnly,
+    max_connection_creation_rate: i32 = i32::MAX, "max.connection.creation.rate", at_least(0), Medium, Dynamic,
         "Connections a second that are accepted over all listeners; more wait. May be set per listener; quotas bound single addresses.";
-    max_connections: i32 = i32::MAX, "max.connections", at_least(0), Medium, ReadOnly,
-        "Open connections over all listeners, above which new ones are closed at once.";
-    max_connections_per_ip: i32 = i32::MAX, "max.connections.per.ip", at_least(0), Medium, ReadOnly,
+    max_connections: i32 = i32::MAX, "max.connections", at_least(0), Medium, Dynamic,
+        "Open connections over all listeners; the next one waits until one goes. May be set per listener.";
+    max_connections_per_ip: i32 = i32::MAX, "max.connections.per.ip", at_least(0), Medium, Dynamic,
         "Open connections from one IP address, above which new ones are closed at once.";
-    max_connections_per_ip_overrides: Vec<String> = Vec::new(), "max.connections.per.ip.overrides", any, Medium, ReadOnly,
+    max_connections_per_ip_overrides: Vec<String> = Vec::new(), "max.connections.per.ip.overrides", counted_hosts(), Medium, Dynamic,
         "Exceptions to max.connections.per.ip: address:count.";
     max_incremental_fetch_session_cache_slots: i32 = 1000, "max.incremental.fetch.session.cache.slots", at_least(0), Medium, ReadOnly,
         "Fetch sessions that are remembered; clients beyond that name all their partitions in every request.";

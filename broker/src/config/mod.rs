@@ -72,7 +72,13 @@ const LISTENER_PREFIX: &str = "listener.name.";
 fn has_listener_form(name: &str) -> bool {
     name.starts_with("ssl.")
         || name.starts_with("sasl.")
-        || ["connections.max.reauth.ms", "connection.failed.authentication.delay.ms", "max.connections"].contains(&name)
+        || [
+            "connections.max.reauth.ms",
+            "connection.failed.authentication.delay.ms",
+            "max.connections",
+            "max.connection.creation.rate",
+        ]
+        .contains(&name)
 }
 
 impl Settings {

@@ -286,6 +286,18 @@ pub(crate) fn fraction(value: &f64) -> Result<(), String> {
     if (0.0..=1.0).contains(value) { Ok(()) } else { Err("must be a fraction from 0 to 1".to_owned()) }
 }
 
+/// Accepts hosts with a count each, `host:count`.
+pub(crate) fn counted_hosts() -> impl Fn(&Vec<String>) -> Result<(), String> {
+    let is_one = |value: &str| {
+        let parts = value.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        parts.and_then(|(_, count)| count.trim().parse::<i32>().ok()).is_some_and(|count| count >= 0)
+    };
+    move |values| match values.iter().find(|value| !is_one(value)) {
+        Some(value) => Err(format!("expected host:count, found `{value}`")),
+        None => Ok(()),
+    }
+}
+
 /// Accepts one of the given texts.
 pub(crate) fn one_of(allowed: &'static [&'static str]) -> impl Fn(&String) -> Result<(), String> {
     move |value| {

@@ -32,6 +32,7 @@ use tokio::{io::AsyncReadExt, time::Instant};
 
 use super::{
     Unsent,
+    caps::Activity,
     frame_buffer::{FrameBuffer, FrameTooLarge},
     memory::{RequestMemory, Reserved, Waiting},
     out_buffer::OutBuffer,
@@ -75,6 +76,8 @@ enum Ended {
     Malformed(#[from] DecodeRequestError),
     #[error("authentication failed: {0}")]
     Unauthenticated(String),
+    #[error("there are more connections than max.connections, and nothing came on this one for longest")]
+    Surplus,
     #[error("the client did not authenticate in time (riverrun.authentication.timeout.ms)")]
     AuthenticationTimeout,
     #[error("{api_key} version {version} is not served")]
@@ -182,10 +185,15 @@ struct Connection {
 }
 
 /// Serves one connection until it ends, and logs why if it was not the client's wish.
-pub(super) async fn serve(node: Arc<Node>, stream: Stream, origin: Origin, session: Session) {
+pub(super) async fn serve(node: Arc<Node>, stream: Stream, origin: Origin, session: Session, activity: Arc<Activity>) {
     let peer = origin.peer;
     let mut connection = Connection::new(Arc::clone(&node), origin, session);
-    let Err(ended) = connection.run(stream).await else { return };
+    let ended = tokio::select! {
+        biased;
+        () = activity.surplus.cancelled() => Err(Ended::Surplus),
+        ended = connection.run(stream, &activity) => ended,
+    };
+    let Err(ended) = ended else { return };
     let Some(kind) = ended.line_kind() else {
         tracing::debug!(%peer, reason = %ended, "connection closed");
         return;
@@ -203,7 +211,7 @@ impl Ended {
     /// What the log is told; nothing of what happens every day.
     fn line_kind(&self) -> Option<LineKind> {
         match self {
-            Self::ByClient | Self::ShutDown | Self::Idle(_) | Self::Socket(_) => None,
+            Self::ByClient | Self::ShutDown | Self::Surplus | Self::Idle(_) | Self::Socket(_) => None,
             Self::MidFrame => Some(LineKind::MidFrame),
             Self::Stuck(_) => Some(LineKind::Stuck),
             Self::Slow(_) => Some(LineKind::Slow),
@@ -246,7 +254,7 @@ impl Connection {
         }
     }
 
-    async fn run(&mut self, mut stream: Stream) -> Result<(), Ended> {
+    async fn run(&mut self, mut stream: Stream, activity: &Activity) -> Result<(), Ended> {
         let idle = u64::try_from(self.node.start_config.connections_max_idle_ms).map(Duration::from_millis).ok();
         let node = Arc::clone(&self.node);
         self.context.takes_files = sendfile::is_possible(&stream);
@@ -310,6 +318,7 @@ impl Connection {
                         return Err(if self.input.is_mid_frame() { Ended::MidFrame } else { Ended::ByClient });
                     }
                     last_request = Instant::now();
+                    activity.note(node.clock.ms_of(last_request));
                 }
                 () = self.queue.front_ready(), if has_pending => last_request = Instant::now(),
                 () = &mut freed, if waits_for_memory => last_request = Instant::now(),

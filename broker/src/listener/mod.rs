@@ -1,5 +1,6 @@
-//! TCP listeners: binding, accepting, the caps on connections. What a connection does is in `connection`.
+//! TCP listeners: binding and accepting. What a connection does is in `connection`, how many there may be in `caps`.
 
+mod caps;
 mod connection;
 mod frame_buffer;
 mod memory;
@@ -10,7 +11,7 @@ mod stream;
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
@@ -18,14 +19,12 @@ use std::{
     },
 };
 
-use dashmap::DashMap;
 use futures::FutureExt;
 use riverrun_core::quota::ConnectionVerdict;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
 use crate::{
     Principal,
-    config::BrokerConfig,
     endpoint::Endpoint,
     error::StartError,
     log_limit::LineKind,
@@ -33,6 +32,8 @@ use crate::{
     quotas::millis,
     security::{ListenerSecurity, Session, certificate_principal},
 };
+pub(crate) use caps::ConnectionCaps;
+use caps::{Cap, Slot, Slots};
 use connection::Origin;
 pub(crate) use memory::RequestMemory;
 pub(crate) use stream::ByteStream;
@@ -41,13 +42,11 @@ use stream::{Opaque, Stream};
 /// Connections beyond a quota that are kept open, unread; those beyond are closed at once.
 const REFUSED_MAX: usize = 1_000;
 
-/// Connections that are open now, counted for the caps.
+/// Connections that are open now, and what they hold together.
 #[derive(Debug, Default)]
 pub(crate) struct OpenConnections {
     next_id: AtomicU64,
-    all: AtomicUsize,
-    by_ip: DashMap<IpAddr, usize>,
-    by_listener: DashMap<usize, usize>,
+    slots: Slots,
     /// Record bytes in responses that are not sent yet.
     unsent: AtomicUsize,
     /// Connections that are kept unread until they are closed.
@@ -56,18 +55,15 @@ pub(crate) struct OpenConnections {
     files: AtomicU64,
 }
 
-/// One counted connection; ends the count when dropped.
-#[derive(Debug)]
-struct Counted {
-    node: Arc<Node>,
-    ip: IpAddr,
-    listener: usize,
-}
-
 impl OpenConnections {
     /// A number no other connection of this run has.
     pub(crate) fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Puts other caps on connections in force.
+    pub(crate) fn set_caps(&self, caps: ConnectionCaps) {
+        self.slots.set_caps(caps);
     }
 
     /// Record bytes in responses that are not sent yet, over all connections.
@@ -83,66 +79,6 @@ impl OpenConnections {
     fn count_files(&self, count: usize) {
         self.files.fetch_add(count as u64, Ordering::Relaxed);
     }
-}
-
-impl Counted {
-    /// Counts a connection in, unless one of the caps is reached; then its name and value are the error.
-    fn new(node: &Arc<Node>, ip: IpAddr, listener: usize) -> Result<Self, (&'static str, i32)> {
-        let (all_max, ip_max) = (node.start_config.max_connections, ip_max(&node.start_config, ip));
-        let open = &node.connections;
-        let counted = Self { node: Arc::clone(node), ip, listener };
-        let all = open.all.fetch_add(1, Ordering::Relaxed) + 1;
-        let of_ip = {
-            let mut of_ip = open.by_ip.entry(ip).or_insert(0);
-            *of_ip += 1;
-            *of_ip
-        };
-        let of_listener = {
-            let mut of_listener = open.by_listener.entry(listener).or_insert(0);
-            *of_listener += 1;
-            *of_listener
-        };
-        let above = |count: usize, max: i32| usize::try_from(max).is_ok_and(|max| count > max);
-        if above(all, all_max) {
-            return Err(("max.connections", all_max));
-        }
-        let listener_max = node.listeners.get(listener).and_then(|listener| listener.connections_max);
-        if let Some(max) = listener_max.filter(|max| above(of_listener, *max)) {
-            return Err(("listener.name.*.max.connections", max));
-        }
-        if above(of_ip, ip_max) {
-            return Err(("max.connections.per.ip", ip_max));
-        }
-        Ok(counted)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let open = &self.node.connections;
-        open.all.fetch_sub(1, Ordering::Relaxed);
-        if let Some(mut of_listener) = open.by_listener.get_mut(&self.listener) {
-            *of_listener = of_listener.saturating_sub(1);
-        }
-        let mut left = 0;
-        if let Some(mut of_ip) = open.by_ip.get_mut(&self.ip) {
-            *of_ip = of_ip.saturating_sub(1);
-            left = *of_ip;
-        }
-        if left == 0 {
-            open.by_ip.remove_if(&self.ip, |_, count| *count == 0);
-        }
-    }
-}
-
-/// The cap for one address: its own, or that of all.
-fn ip_max(config: &BrokerConfig, ip: IpAddr) -> i32 {
-    let own = config.max_connections_per_ip_overrides.iter().find_map(|entry| {
-        let (host, count) = entry.rsplit_once(':')?;
-        let host: IpAddr = host.trim_matches(['[', ']']).parse().ok()?;
-        (host == ip).then(|| count.trim().parse().ok()).flatten()
-    });
-    own.unwrap_or(config.max_connections_per_ip)
 }
 
 /// One connection's share of the unsent bytes; ends when dropped.
@@ -213,14 +149,21 @@ pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener, index: usize)
         };
         match accepted {
             Ok((stream, peer)) => match node.quotas.admit(peer.ip(), index) {
-                ConnectionVerdict::Accept { wait_ms: 0 } => serve(&node, stream, peer, index),
                 ConnectionVerdict::Accept { wait_ms } => {
-                    // Nobody else is accepted meanwhile: the listener as a whole has had too many.
-                    tokio::select! {
-                        () = tokio::time::sleep(millis(wait_ms)) => {}
+                    // Nobody else is accepted meanwhile: the listener as a whole has had too many, or the broker has.
+                    let admitted = async {
+                        if wait_ms > 0 {
+                            tokio::time::sleep(millis(wait_ms)).await;
+                        }
+                        slot(&node, peer, index).await
+                    };
+                    let slot = tokio::select! {
+                        slot = admitted => slot,
                         () = node.stopping.cancelled() => return,
+                    };
+                    if let Some(slot) = slot {
+                        serve(&node, stream, peer, slot);
                     }
-                    serve(&node, stream, peer, index);
                 }
                 ConnectionVerdict::Refuse { throttle_ms } => refuse(&node, stream, throttle_ms),
             },
@@ -258,42 +201,52 @@ fn refuse(node: &Arc<Node>, stream: TcpStream, throttle_ms: i64) {
     });
 }
 
-fn serve(node: &Arc<Node>, stream: TcpStream, peer: SocketAddr, listener: usize) {
-    let counted = match Counted::new(node, peer.ip(), listener) {
-        Ok(counted) => counted,
-        Err((setting, limit)) => {
-            if let Some(left_out) = node.log_line(LineKind::TooManyConnections) {
-                tracing::warn!(%peer, setting, limit, left_out, "connection refused: the cap is reached");
-            }
-            return;
+/// Waits until a connection may be open; `None` if it may not.
+async fn slot(node: &Arc<Node>, peer: SocketAddr, listener: usize) -> Option<Slot> {
+    let tell = |cap: Cap, what: &'static str| {
+        if let Some(left_out) = node.log_line(LineKind::TooManyConnections) {
+            let Cap { setting, limit } = cap;
+            tracing::warn!(%peer, setting, limit, left_out, "{what}");
         }
     };
+    let waits = |cap| tell(cap, "a connection waits until another goes, and its listener with it: the cap is reached");
+    let refused = |cap| tell(cap, "connection refused: the cap of its address is reached");
+    Slot::wait(node, peer.ip(), listener, waits).await.map_err(refused).ok()
+}
+
+fn serve(node: &Arc<Node>, stream: TcpStream, peer: SocketAddr, slot: Slot) {
     socket::tune(&stream, peer);
-    let connection_id = node.connections.next_id();
-    let origin = Origin { peer, listener, connection_id };
+    let origin = slot.origin(peer);
     let node = Arc::clone(node);
     let tasks = node.tasks.clone();
     tasks.spawn(async move {
-        if let Some((stream, principal)) = greet(&node, stream, origin).await {
-            run(&node, stream, origin, principal).await;
+        let greeted = tokio::select! {
+            greeted = greet(&node, stream, origin) => greeted,
+            () = slot.activity.surplus.cancelled() => None,
+        };
+        if let Some((stream, principal)) = greeted {
+            run(&node, stream, origin, principal, &slot).await;
         }
-        drop(counted);
+        drop(slot);
     });
 }
 
 /// Serves a stream that is no socket of ours as if it had come in by a listener. Whatever its security protocol
 /// encrypts is the caller's to decrypt. It ends when the stream does, or the broker.
 pub(crate) async fn serve_other(node: &Arc<Node>, stream: Box<dyn ByteStream>, peer: SocketAddr, listener: usize) {
-    let Ok(counted) = Counted::new(node, peer.ip(), listener) else { return };
-    let origin = Origin { peer, listener, connection_id: node.connections.next_id() };
-    run(node, Stream::Other(Opaque(stream)), origin, Principal::anonymous()).await;
-    drop(counted);
+    let slot = tokio::select! {
+        slot = slot(node, peer, listener) => slot,
+        () = node.stopping.cancelled() => None,
+    };
+    let Some(slot) = slot else { return };
+    run(node, Stream::Other(Opaque(stream)), slot.origin(peer), Principal::anonymous(), &slot).await;
 }
 
 /// Serves a connection. A panic ends it, and nothing else.
-async fn run(node: &Arc<Node>, stream: Stream, origin: Origin, principal: Principal) {
+async fn run(node: &Arc<Node>, stream: Stream, origin: Origin, principal: Principal, slot: &Slot) {
     let Some(security) = node.listeners.get(origin.listener).cloned() else { return };
-    let serving = connection::serve(Arc::clone(node), stream, origin, Session::new(security, principal));
+    let session = Session::new(security, principal);
+    let serving = connection::serve(Arc::clone(node), stream, origin, session, Arc::clone(&slot.activity));
     if let Err(panic) = AssertUnwindSafe(serving).catch_unwind().await
         && let Some(left_out) = node.log_line(LineKind::Panic)
     {

@@ -96,10 +96,6 @@ pub(crate) struct ListenerSecurity {
     pub(crate) principal_rules: PrincipalRules,
     /// Until when a connection must have done its TLS handshake and authenticated.
     pub(crate) authentication_timeout: Duration,
-    /// Connections this listener may have open; none for no cap of its own.
-    pub(crate) connections_max: Option<i32>,
-    /// Connections a second it accepts; none for no bound of its own.
-    pub(crate) creation_rate_max: Option<i32>,
 }
 
 impl ListenerSecurity {
@@ -114,8 +110,6 @@ impl ListenerSecurity {
             StartError::Security { setting: "ssl.principal.mapping.rules".to_owned(), reason: error.to_string() }
         })?;
         let millis = |value: i32| Duration::from_millis(u64::try_from(value).unwrap_or(0));
-        let own_cap = settings.is_listeners_own(name, "max.connections");
-        let own_rate = settings.is_listeners_own(name, "max.connection.creation.rate");
         Ok(Arc::new(Self {
             name: name.to_owned(),
             protocol,
@@ -124,8 +118,6 @@ impl ListenerSecurity {
             failed_delay: millis(config.connection_failed_authentication_delay_ms),
             principal_rules,
             authentication_timeout: millis(config.riverrun_authentication_timeout_ms),
-            connections_max: own_cap.then_some(config.max_connections),
-            creation_rate_max: own_rate.then_some(config.max_connection_creation_rate),
         }))
     }
 

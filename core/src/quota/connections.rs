@@ -60,6 +60,12 @@ impl ConnectionRates {
         Self { windows, limits, listeners, prune_at: PRUNE_FROM, ..Self::default() }
     }
 
+    /// Takes other limits; what came lately counts on.
+    pub fn set_limits(&mut self, limits: ConnectionLimits) {
+        self.listeners.resize_with(limits.listeners.len(), SampledRate::default);
+        self.limits = limits;
+    }
+
     /// Takes the quotas of addresses. A name that is no address bounds nobody.
     pub fn set_quotas(&mut self, quotas: &BTreeMap<QuotaEntity, Quotas>) {
         (self.ip_limits, self.any_ip) = (HashMap::new(), None);
