@@ -15,7 +15,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -46,14 +46,14 @@ impl Default for ConnectionCaps {
 }
 
 impl ConnectionCaps {
-    /// What settings say for these listeners. An override for what is no address bounds nobody.
+    /// What settings say for these listeners. A host's name in an override stands for its addresses of now.
     pub(crate) fn new(settings: &Settings, listeners: &[Arc<ListenerSecurity>]) -> Self {
         let config = settings.config();
-        let of_ip = config.max_connections_per_ip_overrides.iter().filter_map(|entry| {
+        let overrides = config.max_connections_per_ip_overrides.iter().filter_map(|entry| {
             let (host, count) = entry.rsplit_once(':')?;
-            let host: IpAddr = host.trim().trim_matches(['[', ']']).parse().ok()?;
-            Some((host, count.trim().parse().ok()?))
+            Some((addresses(host.trim().trim_matches(['[', ']'])), count.trim().parse().ok()?))
         });
+        let of_ip = overrides.flat_map(|(addresses, count): (_, i32)| addresses.into_iter().map(move |ip| (ip, count)));
         let own = |listener: &Arc<ListenerSecurity>| {
             let name = &listener.name;
             let is_own = settings.is_listeners_own(name, "max.connections");
@@ -70,6 +70,20 @@ impl ConnectionCaps {
     /// The cap for one address: its own, or that of all.
     fn of_ip(&self, ip: IpAddr) -> i32 {
         self.of_ip.get(&ip).copied().unwrap_or(self.per_ip)
+    }
+}
+
+/// The addresses of a host; a name is looked up, and one that nobody knows has none.
+fn addresses(host: &str) -> Vec<IpAddr> {
+    if let Ok(ip) = host.parse() {
+        return vec![ip];
+    }
+    match (host, 0).to_socket_addrs() {
+        Ok(found) => found.map(|address| address.ip()).collect(),
+        Err(error) => {
+            tracing::warn!(host, %error, "max.connections.per.ip.overrides: the host has no address, so it has no bound of its own");
+            Vec::new()
+        }
     }
 }
 
@@ -240,5 +254,18 @@ impl Drop for Slot {
         }
         drop(state);
         slots.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_its_addresses() {
+        assert_eq!(addresses("10.1.2.3"), [IpAddr::from([10, 1, 2, 3])]);
+        assert_eq!(addresses("::1"), [IpAddr::from(std::net::Ipv6Addr::LOCALHOST)]);
+        assert!(addresses("localhost").iter().all(IpAddr::is_loopback));
+        assert!(!addresses("localhost").is_empty());
     }
 }
