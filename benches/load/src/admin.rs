@@ -60,7 +60,7 @@ pub fn create_topic(address: &str, name: &str, partitions: i32, configs: &[(&str
 }
 
 fn add_partitions(address: &str, name: &str, count: i32) -> Result<()> {
-    let topic = CreatePartitionsTopic { name: name.to_owned(), count, ..CreatePartitionsTopic::default() };
+    let topic = CreatePartitionsTopic { name: name.to_owned(), count, assignments: None };
     let request = CreatePartitionsRequest { topics: vec![topic], timeout_ms: 120_000, validate_only: false };
     for topic in call(&mut connect(address)?, request, 1)?.results {
         let message = topic.error_message.unwrap_or_default();
