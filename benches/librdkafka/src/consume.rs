@@ -35,6 +35,10 @@ pub(crate) struct Args {
     /// Consumers
     #[arg(long, default_value_t = 1)]
     clients: usize,
+    /// Milliseconds that librdkafka pauses when 100,000 records wait to be taken (`fetch.queue.backoff.ms`, whose default
+    /// is 1000: a broker that is faster than the consumer is then idle most of the time)
+    #[arg(long, default_value_t = 1)]
+    queue_backoff_ms: u32,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<Report> {
         let tally = Arc::new(Tally::default());
         let threads: Vec<_> = (0..clients)
             .map(|client| {
-                let consumer = consumer(common, (client..args.partitions).step_by(args.clients))?;
+                let consumer = consumer(args, (client..args.partitions).step_by(args.clients))?;
                 let tally = Arc::clone(&tally);
                 Ok(thread::spawn(move || drain(&consumer, &tally)))
             })
@@ -69,12 +73,14 @@ pub(crate) fn run(args: &Args) -> Result<Report> {
     })
 }
 
-fn consumer(common: &Common, partitions: impl Iterator<Item = i32>) -> Result<BaseConsumer> {
+fn consumer(args: &Args, partitions: impl Iterator<Item = i32>) -> Result<BaseConsumer> {
+    let common = &args.common;
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &common.broker)
         // Not used: partitions are assigned by hand and nothing is committed. librdkafka wants one all the same.
         .set("group.id", "load")
         .set("enable.auto.commit", "false")
+        .set("fetch.queue.backoff.ms", args.queue_backoff_ms.to_string())
         .create()?;
     let mut assignment = TopicPartitionList::new();
     for partition in partitions {
