@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use riverrun_core::{
     NodeId, ProducerId, Uuid,
+    group::GroupError,
     log::LogConfig,
     metadata::{ClusterView, ConfigResource, Image, ProducerIdBlock, ProducerIdsExhausted, TopicConfigRules},
 };
@@ -159,9 +160,10 @@ impl Node {
         }
     }
 
-    /// The shard that coordinates a group. There is none before [`Self::create_offsets_topic`].
+    /// The shard that coordinates a group. There is none before [`Self::create_offsets_topic`]; as long as nobody is the
+    /// coordinator, this node is not.
     pub(crate) fn group_shard(&self, group: &str) -> Result<Arc<Shard>, CoordinatorError> {
-        self.groups.shard_of(group).ok_or(CoordinatorError::NotAvailable)
+        self.groups.shard_of(group).ok_or(CoordinatorError::Group(GroupError::NotCoordinator))
     }
 
     /// A producer id that was never given out, usable once the block it is from is durable.

@@ -37,6 +37,10 @@ async fn alter(peer: &Peer, kind: i8, resource: &str, name: &str, operation: i8,
 }
 
 async fn describe(peer: &Peer, kind: i8, resource: &str, name: &str) -> DescribeConfigsResourceResult {
+    rows(peer, kind, resource, name).await.remove(0)
+}
+
+async fn rows(peer: &Peer, kind: i8, resource: &str, name: &str) -> Vec<DescribeConfigsResourceResult> {
     let resource = DescribeConfigsResource {
         resource_type: kind,
         resource_name: resource.to_owned(),
@@ -44,7 +48,7 @@ async fn describe(peer: &Peer, kind: i8, resource: &str, name: &str) -> Describe
     };
     let request =
         DescribeConfigsRequest { resources: vec![resource], include_synonyms: true, include_documentation: false };
-    peer.call(request).await.results.remove(0).configs.remove(0)
+    peer.call(request).await.results.remove(0).configs
 }
 
 async fn list(peer: &Peer, kind: i8) -> Vec<String> {
@@ -80,6 +84,30 @@ async fn groups_and_client_metrics_have_settings_that_last() {
         assert_eq!((row.value.as_deref(), row.config_source), (Some("org.apache.kafka.producer."), 7), "{row:?}");
         assert_eq!(list(&peer, GROUP).await, ["g", "h"]);
         assert_eq!(list(&peer, CLIENT_METRICS).await, ["m"]);
+        broker.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn settings_of_all_brokers_have_no_other_source_and_internal_ones_are_hidden() {
+    const INTERNAL: &str = "producer.id.expiration.check.interval.ms";
+    for way in BOTH {
+        let broker = builder().in_memory().start().await.unwrap();
+        let peer = Peer::connect(&broker, way).await;
+        assert_eq!(alter(&peer, BROKER, "", "message.max.bytes", SET, "2000000").await.0, 0);
+        for (resource, expected) in [("", &[3][..]), ("1", &[3, 5])] {
+            let row = describe(&peer, BROKER, resource, "message.max.bytes").await;
+            assert_eq!((row.value.as_deref(), row.config_source), (Some("2000000"), 3), "{row:?}");
+            let sources: Vec<_> = row.synonyms.iter().map(|synonym| synonym.source).collect();
+            assert_eq!(sources, expected, "{way:?} {resource:?}");
+        }
+        assert!(rows(&peer, BROKER, "1", INTERNAL).await.is_empty(), "{way:?}");
+        let row = describe(&peer, BROKER, "1", "log.retention.ms").await;
+        assert_eq!((row.value, row.config_source, row.synonyms.len()), (None, 5, 0), "neither set nor a default");
+        broker.shutdown().await.unwrap();
+        let broker = builder().in_memory().set(INTERNAL, "1000").unwrap().start().await.unwrap();
+        let peer = Peer::connect(&broker, way).await;
+        assert_eq!(describe(&peer, BROKER, "1", INTERNAL).await.value.as_deref(), Some("1000"), "{way:?}");
         broker.shutdown().await.unwrap();
     }
 }

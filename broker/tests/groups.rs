@@ -7,8 +7,9 @@ use common::{BOTH, Peer, batch, builder};
 use riverrun_core::protocol::{
     ErrorCode,
     messages::{
-        DeleteGroupsRequest, DescribeGroupsRequest, FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest,
-        LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
+        DeleteGroupsRequest, DescribeGroupsRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest,
+        JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest, OffsetFetchRequest,
+        SyncGroupRequest,
         join_group::JoinGroupRequestProtocol,
         leave_group::MemberIdentity,
         offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
@@ -26,6 +27,25 @@ fn join(member_id: &str) -> JoinGroupRequest {
         protocol_type: "consumer".into(),
         protocols: vec![JoinGroupRequestProtocol { name: "range".into(), metadata: Bytes::from_static(b"sub") }],
         ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn before_anybody_looks_for_a_coordinator_there_is_none() {
+    let not_coordinator = ErrorCode::NotCoordinator.code();
+    for way in BOTH {
+        let broker = builder().in_memory().start().await.unwrap();
+        let peer = Peer::connect(&broker, way).await;
+        let described = peer.call(DescribeGroupsRequest { groups: vec!["g".into()], ..Default::default() }).await;
+        let group = &described.groups[0];
+        assert_eq!((group.error_code, group.group_state.as_str()), (not_coordinator, ""), "{way:?}");
+        let group = OffsetFetchRequestGroup { group_id: "g".into(), ..Default::default() };
+        let fetched = peer.call(OffsetFetchRequest { groups: vec![group], ..Default::default() }).await;
+        assert_eq!(fetched.groups[0].error_code, not_coordinator, "{way:?}");
+        assert_eq!(peer.call(join("")).await.error_code, not_coordinator, "{way:?}");
+        let init = InitProducerIdRequest { transactional_id: Some("x".into()), ..Default::default() };
+        assert_eq!(peer.call(init).await.error_code, not_coordinator, "{way:?}");
+        broker.shutdown().await.unwrap();
     }
 }
 

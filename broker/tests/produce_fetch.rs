@@ -115,7 +115,7 @@ async fn a_retry_is_answered_with_the_first_offset() {
         let other = peer.call(InitProducerIdRequest { transactional_id: None, ..Default::default() }).await;
         assert_ne!(other.producer_id, id.producer_id);
         let nameless = InitProducerIdRequest { transactional_id: Some("".into()), ..Default::default() };
-        let refused = [ErrorCode::InvalidRequest.code(), ErrorCode::CoordinatorNotAvailable.code()];
+        let refused = [ErrorCode::InvalidRequest.code(), ErrorCode::NotCoordinator.code()];
         assert!(refused.contains(&peer.call(nameless).await.error_code));
         broker.shutdown().await.unwrap();
     }

@@ -44,6 +44,7 @@ fn empty(key: ApiKey) -> RequestBody {
         ConsumerGroupHeartbeat ConsumerGroupDescribe ShareGroupHeartbeat ShareGroupDescribe ShareFetch ShareAcknowledge
         InitializeShareGroupState ReadShareGroupState WriteShareGroupState DeleteShareGroupState ReadShareGroupStateSummary
         DescribeShareGroupOffsets AlterShareGroupOffsets DeleteShareGroupOffsets StreamsGroupHeartbeat StreamsGroupDescribe
+        CreateDelegationToken RenewDelegationToken ExpireDelegationToken DescribeDelegationToken
     }
 }
 

@@ -5,7 +5,9 @@ Riverrun runs as `riverrun broker`, Apache Kafka through `../shared/bin/apache-k
 too is a wrong case, which is why both stand here.
 """
 
+import glob
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -60,6 +62,10 @@ class Riverrun:
     def bootstrap(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def log_dir(self) -> str:
+        return self.data_dir
+
     def start(self) -> None:
         self.log = open(os.path.join(self.data_dir + ".log"), "ab")
         self.process = subprocess.Popen(
@@ -82,6 +88,9 @@ class Riverrun:
     def restart(self) -> None:
         self.stop()
         self.start()
+
+    def forget(self, topic: str) -> None:
+        _forget(self, topic)
 
     def _end(self, sig: signal.Signals) -> None:
         if self.process is None:
@@ -112,6 +121,10 @@ class ApacheKafka:
     def bootstrap(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def log_dir(self) -> str:
+        return os.path.join(self.dir, "node-1", "data")
+
     def _run(self, *args: str) -> None:
         subprocess.run([self.script, *args], check=True, stdout=subprocess.DEVNULL)
 
@@ -130,6 +143,23 @@ class ApacheKafka:
     def restart(self) -> None:
         self.stop()
         self.resume()
+
+    def forget(self, topic: str) -> None:
+        _forget(self, topic)
+
+
+def segments(broker, topic: str, suffix: str = "log") -> list[str]:
+    """The files with records of a topic that hold any, over all its partitions; or those beside them."""
+    files = sorted(glob.glob(os.path.join(broker.log_dir, f"{topic}-*", f"{'[0-9]' * 20}.{suffix}")))
+    return [file for file in files if os.path.getsize(file) > 0]
+
+
+def _forget(broker, topic: str) -> None:
+    """Stops the broker, takes a topic's partitions from its disk, and starts it again: it has the topic, with nothing in it."""
+    broker.stop()
+    for folder in glob.glob(os.path.join(broker.log_dir, f"{topic}-*")):
+        shutil.rmtree(folder)
+    broker.resume()
 
 
 def await_port(port: int, process: subprocess.Popen, seconds: float = 30) -> None:

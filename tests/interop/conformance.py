@@ -15,7 +15,8 @@ HEAD = """# Conformance
 
 What the mainstream Kafka clients and tools can do against a standalone Riverrun broker, and, as the proof of each case,
 against Apache Kafka {kafka}. Made by `cargo xtask interop`, which CI runs: a case that passes on
-this page and no longer does fails the build. The cases are in `tests/interop`: `cases.py`, `secured.py`, `tools.py`, `jobs.py` and `crash.py`.
+this page and no longer does fails the build. The cases are in `tests/interop`: `cases.py`, `secured.py`, `tools.py`,
+`operations.py`, `jobs.py` and `crash.py`.
 
 | client | version | passes on Riverrun | passes on Apache Kafka |
 |---|---|---|---|

@@ -20,6 +20,7 @@ import agents
 import compacted
 import crash
 import jobs
+import operations
 import secured
 import tools
 from brokers import ApacheKafka, Riverrun
@@ -74,8 +75,9 @@ def run(options):
     clients = [*CLIENTS, agents.KafkaJs(options.build), agents.Platformatic(options.build), agents.FranzGo(options.build),
                agents.Java(options.build, options.apache_kafka)]
     suites = [(client, cases(client, clients, secured.CASES)) for client in clients]
-    suites.append((tools.Tools(options.apache_kafka), tools.CASES))
-    suites.append((jobs.Streams(options.build, options.apache_kafka), jobs.STREAMS_CASES))
+    streams = jobs.Streams(options.build, options.apache_kafka)
+    suites.append((tools.Tools(options.apache_kafka, streams), tools.CASES + operations.CASES))
+    suites.append((streams, jobs.STREAMS_CASES))
     suites.append((jobs.Connect(options.build, options.apache_kafka), jobs.CONNECT_CASES))
     suites.append((crash.Crash(), crash.CASES))
     results = []

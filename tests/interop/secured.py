@@ -156,7 +156,7 @@ class Secured:
         """Looked at once, since most clients try for half a minute before they give up."""
         if not self.strange_refused:
             strange = Confluent()._admin(self.token("dora", audience="another"))
-            _refused("a token for another audience", lambda: strange.list_topics(timeout=3))
+            refused("a token for another audience", lambda: strange.list_topics(timeout=3))
             self.strange_refused = True
 
     def stop(self):
@@ -197,7 +197,7 @@ def oauthbearer(client, broker):
     broker.secured.refuses_strange_tokens()
 
 
-def _refused(what, act):
+def refused(what, act):
     try:
         act()
     except Exception:
@@ -209,7 +209,7 @@ def access_rules(client, broker):
     """What no rule admits can be neither written nor read."""
     topic, sent = broker.secured.topic("closed-topic"), records(5)
     as_admin, as_bob = broker.secured.plain("admin"), broker.secured.plain("bob")
-    _refused("writing without permission", lambda: client.produce(as_bob, topic, sent))
+    refused("writing without permission", lambda: client.produce(as_bob, topic, sent))
     client.produce(as_admin, topic, sent)
     try:
         got = client.consume(as_bob, topic, 1, unique("open-group"), wait=2.0)

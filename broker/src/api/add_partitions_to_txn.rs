@@ -64,8 +64,8 @@ fn add(
     let unknown = unknown(&node.image(), &partitions);
     let shard = node.transactions.shard_of(id.as_str());
     let deciding = match (shard, unknown.is_empty()) {
-        (Err(error), _) => Err(all(&partitions, transactional::code(&error))),
-        (Ok(_), false) => {
+        (Err(error), true) => Err(all(&partitions, transactional::code(&error))),
+        (_, false) => {
             let mut codes = all(&partitions, ErrorCode::OperationNotAttempted);
             codes.extend(unknown.into_iter().map(|partition| (partition, ErrorCode::UnknownTopicOrPartition)));
             Err(codes)

@@ -12,7 +12,6 @@ use riverrun_core::{
 use super::group_error;
 use crate::node::Node;
 
-const DEAD: &str = "Dead";
 const CLASSIC_MEMBER: i8 = 0;
 const CONSUMER_MEMBER: i8 = 1;
 
@@ -32,7 +31,6 @@ pub(super) fn handle(node: &Node, request: ConsumerGroupDescribeRequest) -> Cons
                 error_code: group_error(&error).code(),
                 error_message: Some(error.to_string()),
                 group_id,
-                group_state: DEAD.to_owned(),
                 authorized_operations: i32::MIN,
                 ..Default::default()
             },

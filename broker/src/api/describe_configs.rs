@@ -33,6 +33,9 @@ const DEFAULT: i8 = 5;
 const DYNAMIC_CLIENT_METRICS: i8 = 7;
 const DYNAMIC_GROUP: i8 = 8;
 
+/// What Kafka keeps to itself, and shows only to those who set it.
+const INTERNAL: [&str; 1] = ["producer.id.expiration.check.interval.ms"];
+
 pub(super) fn handle(node: &Node, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let (synonyms, documentation) = (request.include_synonyms, request.include_documentation);
     let describe = |resource: DescribeConfigsResource| {
@@ -86,6 +89,8 @@ fn rows(
                     Some(DescribeConfigsResourceResult {
                         value: (!row.is_sensitive).then_some(value),
                         config_source: DYNAMIC_DEFAULT_BROKER,
+                        // What holds for every broker is not what else one of them would go by.
+                        synonyms: row.synonyms.into_iter().filter(|s| s.source == DYNAMIC_DEFAULT_BROKER).collect(),
                         ..row
                     })
                 })
@@ -125,8 +130,7 @@ pub(super) fn topic_rows(
                 all.push(synonym(entry.name, value.clone(), DYNAMIC_TOPIC));
             }
             match broker_synonym(entry.name) {
-                // A broker setting that is not set is no synonym, only its place in the order.
-                Some(broker) => all.extend(broker_values(node, broker).into_iter().filter(|v| v.value.is_some())),
+                Some(broker) => all.extend(broker_values(node, broker)),
                 None => all.push(synonym(entry.name, fixed.value, DEFAULT)),
             }
             // Where several broker settings make one default, its value is the effective one.
@@ -211,7 +215,9 @@ fn client_metrics_rows(overrides: &BTreeMap<String, String>, synonyms: bool, doc
 }
 
 fn broker_rows(node: &Node, synonyms: bool, documentation: bool) -> Rows {
-    let rows = BrokerConfig::SETTINGS.iter().map(|setting| {
+    let shown =
+        BrokerConfig::SETTINGS.iter().filter(|s| !INTERNAL.contains(&s.name) || node.settings.given(s.name).is_some());
+    let rows = shown.map(|setting| {
         let mut all = broker_values(node, setting.name);
         let is_sensitive = is_sensitive(setting.name);
         if is_sensitive {
@@ -231,16 +237,15 @@ fn broker_rows(node: &Node, synonyms: bool, documentation: bool) -> Rows {
     rows.collect()
 }
 
-/// The values of a broker setting, the one in force first.
+/// The values of a broker setting, the one in force first; none if it is not set and has no default.
 fn broker_values(node: &Node, name: &str) -> Vec<DescribeConfigsSynonym> {
     let image = node.image();
     let dynamic = |resource: &ConfigResource| image.configs(resource).get(name).cloned();
     let own = dynamic(&ConfigResource::Broker(node.id)).map(|value| synonym(name, value, DYNAMIC_BROKER));
     let all = dynamic(&ConfigResource::AllBrokers).map(|value| synonym(name, value, DYNAMIC_DEFAULT_BROKER));
     let given = node.settings.given(name).map(|value| synonym(name, value.to_owned(), STATIC_BROKER));
-    let default =
-        DescribeConfigsSynonym { name: name.to_owned(), value: BrokerConfig::default().get(name), source: DEFAULT };
-    [own, all, given, Some(default)].into_iter().flatten().collect()
+    let default = BrokerConfig::default().get(name).map(|value| synonym(name, value, DEFAULT));
+    [own, all, given, default].into_iter().flatten().collect()
 }
 
 fn synonym(name: &str, value: String, source: i8) -> DescribeConfigsSynonym {

@@ -25,13 +25,16 @@ pub(super) fn handle(node: &Node, context: &RequestContext, request: DescribeGro
             Err(CoordinatorError::Group(GroupError::GroupNotFound { .. })) if context.api_version < 6 => {
                 DescribedGroup { group_id: group, group_state: DEAD.to_owned(), ..Default::default() }
             }
-            Err(error) => DescribedGroup {
-                error_code: group_error(&error).code(),
-                error_message: Some(error.to_string()).filter(|_| context.api_version >= 6),
-                group_id: group,
-                group_state: DEAD.to_owned(),
-                ..Default::default()
-            },
+            Err(error) => {
+                let is_dead = matches!(error, CoordinatorError::Group(GroupError::GroupNotFound { .. }));
+                DescribedGroup {
+                    error_code: group_error(&error).code(),
+                    error_message: Some(error.to_string()).filter(|_| context.api_version >= 6),
+                    group_id: group,
+                    group_state: if is_dead { DEAD.to_owned() } else { String::new() },
+                    ..Default::default()
+                }
+            }
         }
     };
     DescribeGroupsResponse { groups: request.groups.into_iter().map(describe).collect(), ..Default::default() }

@@ -12,6 +12,7 @@ mod consumer_group_describe;
 mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
+mod delegation_tokens;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
@@ -124,6 +125,10 @@ pub(crate) const SERVED: &[ApiKey] = &[
     ApiKey::DescribeLogDirs,
     ApiKey::SaslAuthenticate,
     ApiKey::CreatePartitions,
+    ApiKey::CreateDelegationToken,
+    ApiKey::RenewDelegationToken,
+    ApiKey::ExpireDelegationToken,
+    ApiKey::DescribeDelegationToken,
     ApiKey::DeleteGroups,
     ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
@@ -244,6 +249,10 @@ fn dispatch(node: &Arc<Node>, context: &RequestContext, body: RequestBody) -> Re
         RequestBody::DescribeQuorum(request) => Reply::now(describe_quorum::handle(node, context, &request)),
         RequestBody::UnregisterBroker(request) => Reply::now(unregister_broker::handle(node, &request)),
         RequestBody::CreatePartitions(request) => create_partitions::handle(node, context, request),
+        RequestBody::CreateDelegationToken(request) => Reply::now(delegation_tokens::create(context, request)),
+        RequestBody::RenewDelegationToken(_) => Reply::now(delegation_tokens::renew(context)),
+        RequestBody::ExpireDelegationToken(_) => Reply::now(delegation_tokens::expire(context)),
+        RequestBody::DescribeDelegationToken(_) => Reply::now(delegation_tokens::describe(context)),
         RequestBody::DeleteGroups(request) => delete_groups::handle(node, request),
         RequestBody::OffsetDelete(request) => offset_delete::handle(node, request),
         RequestBody::DescribeCluster(request) => Reply::now(describe_cluster::handle(node, context, &request)),

@@ -41,11 +41,7 @@ fn describe(node: &Node, image: &Image, group_id: String) -> DescribedGroup {
             authorized_operations: i32::MIN,
             ..Default::default()
         },
-        Ok(Err(error)) => DescribedGroup {
-            group_state: "Dead".to_owned(),
-            group_id,
-            ..refused(ErrorCode::from(&error), error.to_string())
-        },
+        Ok(Err(error)) => DescribedGroup { group_id, ..refused(ErrorCode::from(&error), error.to_string()) },
         Err(error) => DescribedGroup { group_id, ..refused(group_error(&error), error.to_string()) },
     }
 }

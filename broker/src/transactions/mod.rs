@@ -20,7 +20,7 @@ use std::{
 
 use riverrun_core::{
     ProducerId,
-    transaction::{TransactionConfig, partition_for_transactional_id},
+    transaction::{TransactionConfig, TransactionError, partition_for_transactional_id},
 };
 use tokio::sync::Notify;
 
@@ -94,7 +94,7 @@ impl Transactions {
         let count = u32::try_from(shards.len()).ok().filter(|count| *count > 0);
         let index = count.map(|count| partition_for_transactional_id(transactional_id, count));
         let shard = index.and_then(|index| shards.get(usize::try_from(index).ok()?));
-        shard.cloned().ok_or(CoordinatorError::NotAvailable)
+        shard.cloned().ok_or(CoordinatorError::Refused(TransactionError::NotCoordinator))
     }
 
     fn set_timer(&self, shard: &Shard) {

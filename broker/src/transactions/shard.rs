@@ -30,7 +30,7 @@ pub(crate) enum CoordinatorError {
     /// The shard is still being read.
     #[error("the transaction coordinator is loading")]
     Loading,
-    /// The shard's log cannot be used, there is none, or the coordinator stops.
+    /// The shard's log cannot be used, or the coordinator stops.
     #[error("the transaction coordinator is not available")]
     NotAvailable,
     /// The state machine refused.

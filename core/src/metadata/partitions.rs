@@ -32,7 +32,7 @@ pub enum CreatePartitionsError {
         name: String,
     },
     /// It has as many already, or more.
-    #[error("The topic {name} currently has {current} partition(s); {given} would not be an increase.")]
+    #[error("{}", not_more(name, *current, *given))]
     NotMore {
         /// The name.
         name: String,
@@ -60,6 +60,14 @@ pub enum CreatePartitionsError {
         /// How many there may be, in one request or in all.
         limit: usize,
     },
+}
+
+/// Kafka's words, which tools print.
+fn not_more(name: &str, current: usize, given: i32) -> String {
+    if usize::try_from(given) == Ok(current) {
+        return format!("Topic already has {current} partition(s).");
+    }
+    format!("The topic {name} currently has {current} partition(s); {given} would not be an increase.")
 }
 
 impl From<&CreatePartitionsError> for ErrorCode {

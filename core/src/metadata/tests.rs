@@ -196,6 +196,9 @@ fn partitions_are_added_and_never_removed() {
     for count in [3, 2, 0, -1] {
         assert_eq!(code(more(count)), ErrorCode::InvalidPartitions);
     }
+    let words = |count| image.create_partitions(&more(count), &cluster(1)).unwrap_err().to_string();
+    assert_eq!(words(3), "Topic already has 3 partition(s).");
+    assert_eq!(words(2), "The topic t currently has 3 partition(s); 2 would not be an increase.");
     assert_eq!(code(CreatePartitions { topic: "u".into(), ..more(5) }), ErrorCode::UnknownTopicOrPartition);
     assert_eq!(code(more(51)), ErrorCode::PolicyViolation);
     let chosen = |given: &[&[i32]]| {

@@ -102,6 +102,11 @@ pub(crate) fn decide(permissions: Permissions, version: i16, auto_create: bool, 
         RequestBody::ApiVersions(_) | RequestBody::SaslHandshake(_) | RequestBody::SaslAuthenticate(_) => {
             Decision::Pass(body)
         }
+        // There are none: everybody is told so.
+        RequestBody::CreateDelegationToken(_)
+        | RequestBody::RenewDelegationToken(_)
+        | RequestBody::ExpireDelegationToken(_)
+        | RequestBody::DescribeDelegationToken(_) => Decision::Pass(body),
         RequestBody::Produce(request) => data::produce(&may, request),
         RequestBody::Fetch(request) => data::fetch(may, request),
         RequestBody::ListOffsets(request) => data::list_offsets(may, request),

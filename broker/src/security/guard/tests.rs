@@ -228,6 +228,10 @@ fn rows() -> Vec<Row> {
             29,
         ),
         row(DescribeClusterRequest::default(), DescribeClusterResponse::default(), &[], 0),
+        row(CreateDelegationTokenRequest::default(), CreateDelegationTokenResponse::default(), &[], 0),
+        row(RenewDelegationTokenRequest::default(), RenewDelegationTokenResponse::default(), &[], 0),
+        row(ExpireDelegationTokenRequest::default(), ExpireDelegationTokenResponse::default(), &[], 0),
+        row(DescribeDelegationTokenRequest::default(), DescribeDelegationTokenResponse::default(), &[], 0),
         row(
             DescribeLogDirsRequest::default(),
             DescribeLogDirsResponse::default(),
