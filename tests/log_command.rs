@@ -50,6 +50,7 @@ fn data_directory() -> (tempfile::TempDir, PathBuf) {
         was_compacted: false,
         log_start_offset: 0,
         producers_max: riverrun_core::log::PRODUCERS_MAX,
+        state: riverrun_core::budget::StateBudget::unlimited(),
     };
     let mut log = Log::open(Arc::new(OsVfs), &folder, options).expect("opens");
     for (round, commit) in [(0, false), (1, true)] {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use riverrun_core::{
+    budget::{Charge, StateBudget},
     group::Topics,
     metadata::{Image, MetadataRecord},
     record::{BatchBuilder, BatchOptions},
@@ -29,6 +30,9 @@ pub(crate) enum ChangeError<E> {
     /// It is not allowed.
     #[error("{0}")]
     Refused(E),
+    /// The memory for what clients make the broker remember is used up.
+    #[error("the memory for the state of clients is used up (riverrun.state.max.bytes)")]
+    NoRoom,
     /// It could not be written.
     #[error(transparent)]
     Log(#[from] MetadataLogError),
@@ -47,13 +51,13 @@ pub(crate) struct QuorumState {
 pub(crate) struct MetadataStore {
     log: Arc<Partition>,
     image: RwLock<Arc<Image>>,
-    /// One change at a time: from the decision to the publication.
-    changing: Mutex<()>,
+    /// One change at a time, from the decision to the publication; and what all of it weighs.
+    changing: Mutex<Charge>,
 }
 
 impl MetadataStore {
     /// Reads the log. Blocks on the disk.
-    pub(crate) fn load(log: Arc<Partition>) -> Result<Self, MetadataLogError> {
+    pub(crate) fn load(log: Arc<Partition>, budget: Arc<StateBudget>) -> Result<Self, MetadataLogError> {
         let failed = |reason: String| MetadataLogError { action: "read", reason };
         let mut image = Image::default();
         log.replay(|batch| {
@@ -69,7 +73,9 @@ impl MetadataStore {
             })
         })
         .map_err(failed)?;
-        Ok(Self { log, image: RwLock::new(Arc::new(image)), changing: Mutex::default() })
+        let mut charge = Charge::new(budget);
+        charge.set(image.weight());
+        Ok(Self { log, image: RwLock::new(Arc::new(image)), changing: Mutex::new(charge) })
     }
 
     /// The metadata now.
@@ -111,7 +117,7 @@ impl MetadataStore {
         decide: impl FnOnce(&Image) -> Result<(Vec<MetadataRecord>, T), E>,
         prepare: impl FnOnce(&Image, &T) -> Result<(), E>,
     ) -> Result<(T, Committed), ChangeError<E>> {
-        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut charge = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.image();
         let (records, outcome) = decide(&current).map_err(ChangeError::Refused)?;
         if records.is_empty() {
@@ -126,9 +132,13 @@ impl MetadataStore {
             let added = builder.append(self.log.wall_ms(), None, Some(&value), []);
             added.map_err(|error| failed(error.to_string()))?;
         }
+        if !charge.fits(image.weight().saturating_sub(current.weight())) {
+            return Err(ChangeError::NoRoom);
+        }
         let batch = builder.build().map_err(|error| failed(error.to_string()))?;
         prepare(&image, &outcome).map_err(ChangeError::Refused)?;
         let appended = self.log.append_internal(batch).map_err(|error| failed(error.to_string()))?;
+        charge.set(image.weight());
         *self.image.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(image);
         Ok((outcome, self.log.committed(appended.last_offset + 1)))
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use riverrun_core::{
     NodeId, ProducerId, Uuid,
+    budget::StateBudget,
     group::GroupError,
     log::LogConfig,
     metadata::{ClusterView, ConfigResource, Image, ProducerIdBlock, ProducerIdsExhausted, TopicConfigRules},
@@ -47,6 +48,8 @@ pub(crate) struct Node {
     pub(crate) connections: OpenConnections,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) quotas: Arc<Quotas>,
+    /// What all that clients have the broker remember may take.
+    pub(crate) state: Arc<StateBudget>,
     /// What requests may take.
     pub(crate) request_memory: Arc<RequestMemory>,
     /// What clients can make the broker log.
@@ -148,6 +151,7 @@ impl Node {
         }
         self.connections.set_caps(ConnectionCaps::new(&settings, &self.listeners));
         self.quotas.set_connection_limits(&settings, &self.listeners);
+        self.state.set_limit(usize::try_from(settings.config().riverrun_state_max_bytes).unwrap_or(usize::MAX));
         self.storage.set_cleaner(CleanerSettings::of(settings.config()));
         self.storage.set_producer_expiration_ms(i64::from(settings.config().producer_id_expiration_ms));
         let defaults = settings.config().log_defaults(self.in_memory);

@@ -7,6 +7,7 @@ use std::{
 
 use riverrun_core::{
     NodeId, Uuid,
+    budget::StateBudget,
     log::{BoundedVfs, DirectoryIdentity, LogDirectory, OpenProgress, OsVfs, PRODUCERS_MAX, SimulatedVfs, Vfs},
     metadata::MetadataRecord,
     protocol::records::FeatureLevelRecord,
@@ -222,6 +223,7 @@ fn open(
         Some(vfs) => Arc::clone(vfs),
         None => Arc::new(BoundedVfs::new(Arc::new(OsVfs), segment_files_max())),
     };
+    let state = StateBudget::new(usize::try_from(config.riverrun_state_max_bytes).unwrap_or(usize::MAX));
     let place = Place {
         vfs,
         memory,
@@ -229,6 +231,7 @@ fn open(
         directory_id: identity.directory_id,
         was_clean: directory.as_ref().is_none_or(LogDirectory::was_clean),
         producers_max: usize::try_from(config.riverrun_producers_per_partition_max).unwrap_or(PRODUCERS_MAX),
+        state: Arc::clone(&state),
     };
     let cluster_id = identity.cluster_id;
     let clock = Clock::start();
@@ -241,10 +244,10 @@ fn open(
         tail_bytes_max: usize::try_from(config.riverrun_tail_cache_bytes).unwrap_or(0),
     };
     let storage = Storage::open(place, directory, log_defaults.clone(), upkeep, clock)?;
-    let metadata = MetadataStore::load(Arc::clone(storage.metadata()));
+    let metadata = MetadataStore::load(Arc::clone(storage.metadata()), Arc::clone(&state));
     let metadata = Arc::new(metadata.map_err(|error| StartError::Metadata { problem: error.to_string() })?);
     let slots = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);
-    let fetch_sessions = FetchSessions::new(slots, FETCH_SESSION_EVICTION_MS);
+    let fetch_sessions = FetchSessions::new(slots, FETCH_SESSION_EVICTION_MS, Arc::clone(&state));
     let quotas = Arc::new(Quotas::new(&config, clock));
     quotas.apply(&metadata.image());
     let request_memory = Arc::new(RequestMemory::new(config.queued_max_request_bytes));
@@ -253,10 +256,11 @@ fn open(
         id,
         cluster_id,
         clock,
-        groups: Arc::new(Groups::new(&config, clock, Arc::clone(&metadata))),
+        groups: Arc::new(Groups::new(&config, clock, Arc::clone(&metadata), Arc::clone(&state))),
         group_configs: Arc::default(),
-        transactions: Transactions::new(&config),
-        shares: Shares::new(&config),
+        transactions: Transactions::new(&config, Arc::clone(&state)),
+        shares: Shares::new(&config, Arc::clone(&state)),
+        state,
         settings,
         start_config: config,
         in_memory,

@@ -120,7 +120,12 @@ impl Node {
                 let unmade = requests.iter().filter(|r| !r.validate_only && image.topic_by_id(r.topic_id).is_none());
                 self.storage.remove_topics(&unmade.map(|request| request.topic_id).collect::<Vec<_>>());
                 let reason = error.to_string();
-                let failed = || Err(ChangeError::Refused(TopicError::NotMade { reason: reason.clone() }));
+                let failed = || match &error {
+                    ChangeError::NoRoom => Err(ChangeError::NoRoom),
+                    ChangeError::Refused(_) | ChangeError::Log(_) => {
+                        Err(ChangeError::Refused(TopicError::NotMade { reason: reason.clone() }))
+                    }
+                };
                 (requests.iter().map(|_| failed()).collect(), Box::pin(std::future::ready(Ok(()))))
             }
         }

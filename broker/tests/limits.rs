@@ -15,9 +15,12 @@ use riverrun_broker::{Broker, BrokerBuilder};
 use riverrun_core::protocol::{
     ErrorCode, encode_request,
     messages::{
-        ApiVersionsRequest, ConsumerGroupHeartbeatRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
-        JoinGroupRequest, MetadataRequest, ProduceRequest, SaslHandshakeRequest, ShareGroupHeartbeatRequest,
-        join_group::JoinGroupRequestProtocol, metadata::MetadataRequestTopic,
+        ApiVersionsRequest, ConsumerGroupHeartbeatRequest, FetchRequest, FindCoordinatorRequest,
+        IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, MetadataRequest, ProduceRequest,
+        SaslHandshakeRequest, ShareGroupHeartbeatRequest,
+        incremental_alter_configs::{AlterConfigsResource, AlterableConfig},
+        join_group::JoinGroupRequestProtocol,
+        metadata::MetadataRequestTopic,
     },
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -374,6 +377,43 @@ async fn transactional_ids_are_counted() {
         };
         assert_eq!([init("a").await, init("b").await], [0, 0]);
         assert_eq!(init("c").await, ErrorCode::PolicyViolation.code(), "{way:?}");
+        broker.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_clients_leave_behind_has_a_budget_and_it_can_be_raised() {
+    const FULL: i16 = ErrorCode::GroupMaxSizeReached.code();
+    for way in common::BOTH {
+        let broker = start("riverrun.state.max.bytes=100000\noffsets.topic.num.partitions=1").await;
+        let peer = Peer::connect(&broker, way).await;
+        peer.create_topic("t", 1).await;
+        find(&peer, 0, "g").await;
+        let joins = async |number: usize| {
+            let beat = async || (peer.call(beat(&format!("g{number}"), "m")).await.error_code, ());
+            settled(beat).await.0
+        };
+        let mut groups = 0;
+        while joins(groups).await == 0 {
+            groups += 1;
+            assert!(groups < 100, "each takes a kilobyte or more");
+        }
+        assert!(groups > 0);
+        assert_eq!(joins(groups).await, FULL, "{way:?}");
+        assert_eq!(joins(0).await, 0, "{way:?}: who is there begins anew");
+        let config = AlterableConfig {
+            name: "riverrun.state.max.bytes".into(),
+            config_operation: 0,
+            value: Some("200000".into()),
+        };
+        let resource = AlterConfigsResource { resource_type: 4, resource_name: "1".into(), configs: vec![config] };
+        let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+        assert_eq!(
+            peer.call(request).await.responses[0].error_code,
+            0,
+            "{way:?}: not held back by the limit it raises"
+        );
+        assert_eq!(joins(groups).await, 0, "{way:?}");
         broker.shutdown().await.unwrap();
     }
 }

@@ -5,6 +5,7 @@
 //! Time and random numbers come in as arguments, disks through a `Vfs` trait, so that the same code runs in
 //! production, in unit tests under virtual time and in a seeded simulation.
 
+pub mod budget;
 pub mod fetch_session;
 pub mod group;
 pub mod log;

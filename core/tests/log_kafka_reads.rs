@@ -52,6 +52,7 @@ fn kafkas_dump_tool_reads_transactions() {
         clean_shutdown: false,
         log_start_offset: 0,
         producers_max: riverrun_core::log::PRODUCERS_MAX,
+        state: riverrun_core::budget::StateBudget::unlimited(),
     };
     let mut log = Log::open(Arc::new(OsVfs), &folder, options).unwrap();
     produce(&mut log, 7, 0, 3);

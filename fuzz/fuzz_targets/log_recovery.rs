@@ -36,6 +36,7 @@ fn open(vfs: &SimulatedVfs, recovery_point: i64, clean_shutdown: bool) -> Option
         was_compacted: false,
         log_start_offset: 0,
         producers_max: riverrun_core::log::PRODUCERS_MAX,
+        state: riverrun_core::budget::StateBudget::unlimited(),
     };
     Log::open(Arc::new(vfs.clone()), Path::new(FOLDER), options).ok()
 }

@@ -261,6 +261,7 @@ impl Story {
             log_start_offset: start,
             was_compacted: cleaned.is_some(),
             producers_max: riverrun_core::log::PRODUCERS_MAX,
+            state: riverrun_core::budget::StateBudget::unlimited(),
         };
         self.trace.note(if clean { "open after a clean stop" } else { "open" }, point);
         let hints = OpenHints { bookmark: bookmark.as_ref(), progress: None };

@@ -373,6 +373,7 @@ fn change_code<E: std::fmt::Display>(
 ) -> (ErrorCode, String) {
     let code = match error {
         ChangeError::Refused(error) => refused(error),
+        ChangeError::NoRoom => ErrorCode::PolicyViolation,
         ChangeError::Log(_) => ErrorCode::KafkaStorageError,
     };
     (code, error.to_string())

@@ -369,6 +369,8 @@ settings! {
         "Record bytes that wait to be sent, over all connections; above it a fetch gets one batch, whatever it asks for.";
     riverrun_sasl_plain_allow_plaintext: bool = false, "riverrun.sasl.plain.allow.plaintext", any, Low, ReadOnly,
         "Whether SASL/PLAIN, which sends passwords as they are, is served on a listener without TLS.";
+    riverrun_state_max_bytes: i64 = 1_073_741_824, "riverrun.state.max.bytes", at_least(1), Medium, Dynamic,
+        "Memory for all that clients make the broker remember, by estimate: groups and their positions, transactions, producers, states of share groups, sessions, settings, credentials, access rules and quotas. What would exceed it is refused, or, of producers, the longest silent is forgotten; members, positions and topics that are there already go on.";
     riverrun_tail_cache_bytes: i32 = 8_388_608, "riverrun.tail.cache.bytes", at_least(0), Low, ReadOnly,
         "Memory for the latest batches of all partitions together: who reads at the end of a log touches no file. The oldest batch goes first; 0 keeps none.";
     riverrun_transactional_ids_per_partition_max: i32 = 100_000, "riverrun.transactional.ids.per.partition.max", at_least(1), Low, ReadOnly,

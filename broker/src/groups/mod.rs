@@ -11,6 +11,7 @@ use std::sync::{
 
 use riverrun_core::{
     TopicPartition, Uuid,
+    budget::StateBudget,
     group::{
         Assignor, Decision, GroupConfig, GroupError, GroupRecord, GroupShard, Now, Response, Ticket,
         partition_for_group,
@@ -34,6 +35,7 @@ pub(crate) struct Groups {
     config: GroupConfig,
     clock: Clock,
     metadata: Arc<MetadataStore>,
+    state: Arc<StateBudget>,
     /// By partition of the offsets topic; empty until the topic exists.
     shards: RwLock<Arc<Vec<Arc<Shard>>>>,
     /// The monotonic time for which the timer is set.
@@ -43,11 +45,17 @@ pub(crate) struct Groups {
 
 impl Groups {
     /// No groups; [`open`](Self::open) brings them.
-    pub(crate) fn new(config: &BrokerConfig, clock: Clock, metadata: Arc<MetadataStore>) -> Self {
+    pub(crate) fn new(
+        config: &BrokerConfig,
+        clock: Clock,
+        metadata: Arc<MetadataStore>,
+        state: Arc<StateBudget>,
+    ) -> Self {
         Self {
             config: group_config(config),
             clock,
             metadata,
+            state,
             shards: RwLock::default(),
             timer_set_for: AtomicI64::new(i64::MAX),
             timer_changed: Notify::new(),
@@ -65,7 +73,8 @@ impl Groups {
     /// Reads shards in. Blocks on the disk.
     pub(crate) fn load(&self, shards: &[Arc<Shard>]) {
         for shard in shards {
-            shard.load(self.config.clone(), self.metadata.topics(), self.clock.now());
+            let machine = GroupShard::new(self.config.clone()).within(Arc::clone(&self.state));
+            shard.load(machine, self.metadata.topics(), self.clock.now());
         }
         self.timer_changed.notify_one();
     }

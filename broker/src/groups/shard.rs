@@ -13,10 +13,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use riverrun_core::{
     ProducerId,
-    group::{
-        Decision, GroupConfig, GroupError, GroupShard, Now, Reply, Response, Ticket, Topics, decode_record,
-        encode_record,
-    },
+    group::{Decision, GroupError, GroupShard, Now, Reply, Response, Ticket, Topics, decode_record, encode_record},
     log::TransactionMarker,
     record::{BatchBuilder, BatchOptions, ControlRecord, ControlRecordType, DecompressLimits, RecordBatch},
     transaction::ProducerIdAndEpoch,
@@ -81,9 +78,8 @@ impl Shard {
         Self { partition, state: Mutex::new(state) }
     }
 
-    /// Reads the partition and opens the shard. Blocks on the disk.
-    pub(crate) fn load(self: &Arc<Self>, config: GroupConfig, topics: Topics, now: Now) {
-        let mut machine = GroupShard::new(config);
+    /// Reads the partition into an empty machine and opens the shard. Blocks on the disk.
+    pub(crate) fn load(self: &Arc<Self>, mut machine: GroupShard, topics: Topics, now: Now) {
         machine.set_topics(topics);
         let loaded = self.replay_log(&mut machine);
         let mut state = self.lock();
@@ -157,11 +153,11 @@ impl Shard {
             }
             Ok(Decision { records, replies, response }) => {
                 let decision = Decision { records, replies, response: () };
-                let mut after = self.apply_as(&mut state, decision, producer);
+                let mut after = self.admit(&mut state, decision, producer);
                 drop(state);
-                let response = match after.failed {
-                    true => Err(GroupError::LogUnavailable),
-                    false => response,
+                let response = match after.failed.take() {
+                    Some(reason) => Err(reason),
+                    None => response,
                 };
                 after.then = Some(Box::new(move |committed: Result<(), LogOffline>| {
                     let response = response.map_err(CoordinatorError::Group);
@@ -219,7 +215,7 @@ impl Shard {
         match decision {
             Ok(decision) => {
                 state.parked.insert(ticket, sender);
-                let after = self.apply(&mut state, decision);
+                let after = self.admit(&mut state, decision, None);
                 drop(state);
                 after.release(self);
             }
@@ -283,6 +279,19 @@ impl Shard {
         send(outgoing);
     }
 
+    /// The same as [`Self::apply_as`] for what a client has asked for: if there is no room for it, it does not happen.
+    fn admit(&self, state: &mut State, decision: Decision, producer: Option<ProducerIdAndEpoch>) -> After {
+        let fits = match &state.phase {
+            Phase::Active(machine) => machine.admits(&decision.records, producer.is_some()),
+            Phase::Loading | Phase::Closed => true,
+        };
+        if fits {
+            return self.apply_as(state, decision, producer);
+        }
+        let replies = decision.fail(&GroupError::NoRoom);
+        After { end: 0, failed: Some(GroupError::NoRoom), outgoing: state.take_callers(replies), then: None }
+    }
+
     /// Appends the records of a decision and replays them. What is left is to be released without the lock.
     fn apply(&self, state: &mut State, decision: Decision) -> After {
         self.apply_as(state, decision, None)
@@ -290,7 +299,7 @@ impl Shard {
 
     /// The same; with a producer, within its transaction.
     fn apply_as(&self, state: &mut State, decision: Decision, producer: Option<ProducerIdAndEpoch>) -> After {
-        let mut failed = false;
+        let mut failed = None;
         let replies = if decision.records.is_empty() {
             decision.replies
         } else {
@@ -309,12 +318,14 @@ impl Shard {
                 }
                 Err(error) => {
                     tracing::error!(partition = %self.partition.topic_partition(), error, "cannot write group records");
-                    failed = true;
-                    decision.fail()
+                    let reason = GroupError::LogUnavailable;
+                    let replies = decision.fail(&reason);
+                    failed = Some(reason);
+                    replies
                 }
             }
         };
-        let end = if failed { 0 } else { state.appended_end };
+        let end = if failed.is_some() { 0 } else { state.appended_end };
         After { end, failed, outgoing: state.take_callers(replies), then: None }
     }
 
@@ -368,7 +379,8 @@ impl Phase {
 /// What follows a command once its records are committed.
 struct After {
     end: i64,
-    failed: bool,
+    /// Why nothing was written, if that is so.
+    failed: Option<GroupError>,
     outgoing: Outgoing,
     then: Option<OnCommitted>,
 }

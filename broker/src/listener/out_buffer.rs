@@ -184,6 +184,7 @@ mod tests {
             was_compacted: false,
             log_start_offset: 0,
             producers_max: riverrun_core::log::PRODUCERS_MAX,
+            state: riverrun_core::budget::StateBudget::unlimited(),
         };
         let mut log = Log::open(Arc::new(OsVfs), folder, options).unwrap();
         let mut builder = BatchBuilder::new(BatchOptions::default());

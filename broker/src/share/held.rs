@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use riverrun_core::{
+    budget::{Charge, StateBudget},
     group::MemberId,
     log::ReadError,
     metadata::{GroupSettings, ShareIsolation, ShareOffsetReset},
@@ -24,6 +25,11 @@ use riverrun_core::{
 use super::{StateShard, StateShardError};
 use crate::storage::{Committed, Partition, PartitionReadError, ReadIsolation};
 
+/// Memory of a share partition in use without what is in flight.
+const HELD_WEIGHT: usize = 1_024;
+/// Memory there must be for a fetch to take records, unless none are in flight.
+const ACQUISITION_WEIGHT: usize = 65_536;
+
 /// How often records may turn out to be nobody's before a fetch tries again later.
 const ATTEMPTS: usize = 16;
 
@@ -33,6 +39,7 @@ pub(crate) struct Held {
     pub(crate) key: SharePartitionKey,
     pub(crate) partition: Arc<Partition>,
     shard: Arc<StateShard>,
+    budget: Arc<StateBudget>,
     state: Mutex<Option<Known>>,
 }
 
@@ -41,6 +48,8 @@ pub(crate) struct Held {
 struct Known {
     machine: SharePartition,
     state_epoch: i32,
+    /// What is in flight weighs so much.
+    charge: Charge,
 }
 
 /// What a member wants of one partition.
@@ -101,8 +110,13 @@ fn isolation(settings: &GroupSettings) -> ReadIsolation {
 }
 
 impl Held {
-    pub(crate) fn new(key: SharePartitionKey, partition: Arc<Partition>, shard: Arc<StateShard>) -> Self {
-        Self { key, partition, shard, state: Mutex::default() }
+    pub(crate) fn new(
+        key: SharePartitionKey,
+        partition: Arc<Partition>,
+        shard: Arc<StateShard>,
+        budget: Arc<StateBudget>,
+    ) -> Self {
+        Self { key, partition, shard, budget, state: Mutex::default() }
     }
 
     /// Takes records for a member; none if there are none now, or the share coordinator is not ready.
@@ -117,6 +131,11 @@ impl Held {
         for _ in 0..ATTEMPTS {
             let Some(known) = self.known(&mut state, settings, wall_ms)? else { return Ok(None) };
             known.machine.expire_locks(now_ms);
+            if known.machine.next_deadline().is_some() && !known.charge.fits(ACQUISITION_WEIGHT) {
+                // What is in flight comes back first.
+                self.write(&mut state);
+                return Ok(None);
+            }
             let Some(from) = known.machine.next_fetch_offset() else {
                 self.write(&mut state);
                 return Ok(None);
@@ -236,7 +255,7 @@ impl Held {
                 Some((stored, start)) => SharePartition::restore(start, &stored.batches, limits(settings)),
                 None => SharePartition::new(self.first_offset(settings, wall_ms), limits(settings)),
             };
-            *state = Some(Known { machine, state_epoch });
+            *state = Some(Known { machine, state_epoch, charge: Charge::new(Arc::clone(&self.budget)) });
         }
         if let Some(known) = state {
             known.machine.set_limits(limits(settings));
@@ -303,7 +322,9 @@ impl Held {
     /// Makes changes durable. If that fails all is forgotten that is not.
     fn try_write(&self, state: &mut Option<Known>) -> Result<Option<Committed>, StateShardError> {
         let Some(known) = state.as_mut() else { return Ok(None) };
-        let Some(write) = known.machine.take_write() else { return Ok(None) };
+        let write = known.machine.take_write();
+        known.charge.set(HELD_WEIGHT + known.machine.weight());
+        let Some(write) = write else { return Ok(None) };
         let request = WriteRequest {
             state_epoch: known.state_epoch,
             leader_epoch: Some(self.partition.leader_epoch().0),

@@ -18,10 +18,11 @@ use std::{
 
 use riverrun_core::{
     Uuid,
+    budget::StateBudget,
     protocol::ErrorCode,
     share::{
         session::{SessionKey, ShareSessions},
-        state::{SharePartitionKey, ShareStateConfig},
+        state::{SharePartitionKey, ShareStateConfig, ShareStateShard},
     },
 };
 use tokio::sync::{Notify, futures::Notified};
@@ -37,6 +38,7 @@ pub(crate) const SHARE_STATE_TOPIC: &str = "__share_group_state";
 #[derive(Debug)]
 pub(crate) struct Shares {
     config: ShareStateConfig,
+    state: Arc<StateBudget>,
     /// By partition of the state topic; empty until the topic exists.
     shards: RwLock<Arc<Vec<Arc<StateShard>>>>,
     held: Mutex<HashMap<SharePartitionKey, Arc<Held>>>,
@@ -50,7 +52,7 @@ pub(crate) struct Shares {
 
 impl Shares {
     /// Nothing yet; [`open`](Self::open) brings the states.
-    pub(crate) fn new(config: &BrokerConfig) -> Self {
+    pub(crate) fn new(config: &BrokerConfig, state: Arc<StateBudget>) -> Self {
         let updates = config.share_coordinator_snapshot_update_records_per_snapshot;
         let updates_per_snapshot = u32::try_from(updates).unwrap_or(0);
         let sessions_max = usize::try_from(config.group_share_max_share_sessions).unwrap_or(0);
@@ -58,7 +60,8 @@ impl Shares {
             config: ShareStateConfig { updates_per_snapshot, ..ShareStateConfig::default() },
             shards: RwLock::default(),
             held: Mutex::default(),
-            sessions: Mutex::new(ShareSessions::new(sessions_max)),
+            sessions: Mutex::new(ShareSessions::new(sessions_max).within(Arc::clone(&state))),
+            state,
             released: Notify::new(),
             timer_set_for: AtomicI64::new(i64::MAX),
             timer_changed: Notify::new(),
@@ -75,7 +78,7 @@ impl Shares {
     /// Reads shards in. Blocks on the disk.
     pub(crate) fn load(&self, shards: &[Arc<StateShard>]) {
         for shard in shards {
-            shard.load(self.config);
+            shard.load(ShareStateShard::new(self.config).within(Arc::clone(&self.state)));
         }
         self.released.notify_waiters();
     }
@@ -109,7 +112,7 @@ impl Shares {
         };
         let partition = node.storage.partition(key.topic_id, key.partition).ok_or_else(unknown)?;
         let shard = self.shard_of(key).map_err(|error| state_code(&error))?;
-        let new = Arc::new(Held::new(key.clone(), partition, shard));
+        let new = Arc::new(Held::new(key.clone(), partition, shard, Arc::clone(&self.state)));
         held.insert(key.clone(), Arc::clone(&new));
         Ok(new)
     }

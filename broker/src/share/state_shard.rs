@@ -8,9 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use riverrun_core::{
     record::{BatchBuilder, BatchOptions},
-    share::state::{
-        Decision, ShareStateConfig, ShareStateRecord, ShareStateShard, StateError, decode_record, encode_record,
-    },
+    share::state::{Decision, ShareStateRecord, ShareStateShard, StateError, decode_record, encode_record},
 };
 
 use crate::storage::{Committed, Partition, each_record};
@@ -73,8 +71,7 @@ impl StateShard {
     }
 
     /// Reads the partition and opens the shard. Blocks on the disk.
-    pub(crate) fn load(&self, config: ShareStateConfig) {
-        let mut machine = ShareStateShard::new(config);
+    pub(crate) fn load(&self, mut machine: ShareStateShard) {
         let loaded = self.replay_log(&mut machine);
         *self.lock() = match loaded {
             Ok((pruned, end)) => Phase::Active(Active { machine, end, pruned }),

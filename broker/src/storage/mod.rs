@@ -26,6 +26,7 @@ use std::{
 use dashmap::DashMap;
 use riverrun_core::{
     LeaderEpoch, TopicPartition, Uuid,
+    budget::StateBudget,
     log::{
         CheckpointError, DirectoryError, LogConfig, LogDirectory, OpenError, OpenHints, OpenProgress, StorageError,
         Vfs, encode_bookmarks, write_bookmarks, write_offsets,
@@ -87,6 +88,8 @@ pub(crate) struct Place {
     pub(crate) was_clean: bool,
     /// How many producers each log remembers.
     pub(crate) producers_max: usize,
+    /// What bounds the memory of their producers, among others.
+    pub(crate) state: Arc<StateBudget>,
 }
 
 /// What holds for all logs together.

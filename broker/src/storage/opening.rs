@@ -91,6 +91,7 @@ impl StartPoints {
             config: config.clone(),
             topic_partition: topic_partition.clone(),
             producers_max: place.producers_max,
+            state: Arc::clone(&place.state),
         }
     }
 
@@ -115,6 +116,7 @@ pub(super) fn new_options(
         config: config.clone(),
         topic_partition: topic_partition.clone(),
         producers_max: place.producers_max,
+        state: Arc::clone(&place.state),
     }
 }
 

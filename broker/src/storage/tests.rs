@@ -53,6 +53,7 @@ fn on(vfs: Arc<dyn Vfs>) -> Arc<Storage> {
         directory_id: Uuid([1; 16]),
         was_clean: false,
         producers_max: PRODUCERS_MAX,
+        state: riverrun_core::budget::StateBudget::unlimited(),
     };
     let hour = Duration::from_secs(3600);
     let intervals = CheckIntervals { retention: hour, producers: hour };

@@ -20,7 +20,8 @@ use std::{
 
 use riverrun_core::{
     ProducerId,
-    transaction::{TransactionConfig, TransactionError, partition_for_transactional_id},
+    budget::StateBudget,
+    transaction::{TransactionConfig, TransactionError, TransactionShard, partition_for_transactional_id},
 };
 use tokio::sync::Notify;
 
@@ -41,6 +42,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Transactions {
     config: TransactionConfig,
+    state: Arc<StateBudget>,
     /// By partition of the transactions topic; empty until the topic exists.
     shards: RwLock<Arc<Vec<Arc<Shard>>>>,
     /// Batches that wait for their partition to be in the transaction.
@@ -52,9 +54,10 @@ pub(crate) struct Transactions {
 
 impl Transactions {
     /// No transactions; [`open`](Self::open) brings them.
-    pub(crate) fn new(config: &BrokerConfig) -> Self {
+    pub(crate) fn new(config: &BrokerConfig, state: Arc<StateBudget>) -> Self {
         Self {
             config: transaction_config(config),
+            state,
             shards: RwLock::default(),
             batches: Ordered::default(),
             timer_set_for: AtomicI64::new(i64::MAX),
@@ -73,7 +76,8 @@ impl Transactions {
     /// been loaded before, as some of the markers are theirs.
     pub(crate) fn load(&self, node: &Arc<Node>, shards: &[Arc<Shard>]) {
         for shard in shards {
-            shard.load(node, self.config.clone());
+            let machine = TransactionShard::new(self.config.clone()).within(Arc::clone(&self.state));
+            shard.load(node, machine);
         }
         self.timer_changed.notify_one();
     }

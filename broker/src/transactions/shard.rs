@@ -12,8 +12,7 @@ use riverrun_core::{
     ProducerId,
     record::{BatchBuilder, BatchOptions},
     transaction::{
-        Decision, Markers, TransactionConfig, TransactionError, TransactionRecord, TransactionShard, decode_record,
-        encode_record,
+        Decision, Markers, TransactionError, TransactionRecord, TransactionShard, decode_record, encode_record,
     },
 };
 use tokio::sync::Notify;
@@ -83,8 +82,7 @@ impl Shard {
     }
 
     /// Reads the partition, opens the shard, and begins what is left to do of prepared transactions. Blocks on the disk.
-    pub(crate) fn load(self: &Arc<Self>, node: &Arc<Node>, config: TransactionConfig) {
-        let mut machine = TransactionShard::new(config);
+    pub(crate) fn load(self: &Arc<Self>, node: &Arc<Node>, mut machine: TransactionShard) {
         match self.replay_log(&mut machine) {
             Ok(end) => {
                 let prepared: Vec<_> = machine.prepared().collect();
@@ -132,6 +130,9 @@ impl Shard {
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
         let Decision { records, response } = decision;
+        if !state.phase.active().is_ok_and(|machine| machine.admits(&records)) {
+            return Box::pin(std::future::ready(Err(TransactionError::NoRoom.into())));
+        }
         let response = match self.apply(&mut state, &records) {
             Ok(prepared) => {
                 let end = state.appended_end;

@@ -3,7 +3,16 @@
 //! A new session gets a free slot; else that of the session unused for longest, if that is long enough; else that of the
 //! smallest one which has had its time, if the new one is larger: what a session saves grows with its partitions.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use crate::budget::{Charge, StateBudget};
+
+/// Bytes of a partition in a session: the session's entry, how it is found, what the client was told, its topic's name, and
+/// the broker's watch on it.
+const PARTITION_WEIGHT: usize = 1_024;
 
 /// Sessions by id, at most as many as there are slots. `S` is the shell's handle of a session.
 #[derive(Debug)]
@@ -15,6 +24,9 @@ pub struct SessionCache<S> {
     by_last_use: BTreeSet<(i64, i32)>,
     /// Those that were not evictable by size when last looked at are found by their age.
     by_size: BTreeSet<(usize, i32)>,
+    /// The partitions of all of them, and what they weigh.
+    partitions: usize,
+    charge: Charge,
 }
 
 #[derive(Debug)]
@@ -30,7 +42,24 @@ impl<S> SessionCache<S> {
     /// `eviction_ms` (`min.incremental.fetch.session.eviction.ms`).
     pub fn new(slot_count: usize, eviction_ms: i64) -> Self {
         let (sessions, by_last_use, by_size) = (HashMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { slot_count, eviction_ms, sessions, by_last_use, by_size }
+        Self { slot_count, eviction_ms, sessions, by_last_use, by_size, partitions: 0, charge: Charge::default() }
+    }
+
+    /// The cache, still empty, with its part in a common budget.
+    #[must_use]
+    pub fn within(mut self, budget: Arc<StateBudget>) -> Self {
+        self.charge = Charge::new(budget);
+        self
+    }
+
+    /// Whether a session may have so many partitions more.
+    pub fn fits(&self, more: usize) -> bool {
+        self.charge.fits(more.saturating_mul(PARTITION_WEIGHT))
+    }
+
+    fn change_size(&mut self, before: usize, after: usize) {
+        self.partitions = self.partitions + after - before;
+        self.charge.set(self.partitions * PARTITION_WEIGHT);
     }
 
     /// How many sessions there are.
@@ -54,12 +83,12 @@ impl<S> SessionCache<S> {
     }
 
     /// Takes a session of `size` partitions in under an id that is free. `Ok` has the session that made room, if one did;
-    /// `Err` gives the new one back: there is no slot.
+    /// `Err` gives the new one back: there is no slot, or no memory for it.
     ///
     /// # Errors
     /// The session itself.
     pub fn insert(&mut self, id: i32, session: S, size: usize, now_ms: i64) -> Result<Option<S>, S> {
-        if !self.is_free(id) {
+        if !self.is_free(id) || !self.fits(size) {
             return Err(session);
         }
         let mut evicted = None;
@@ -70,6 +99,7 @@ impl<S> SessionCache<S> {
         self.sessions.insert(id, Slot { session, size, created_ms: now_ms, last_used_ms: now_ms });
         self.by_last_use.insert((now_ms, id));
         self.by_size.insert((size, id));
+        self.change_size(0, size);
         Ok(evicted)
     }
 
@@ -97,7 +127,8 @@ impl<S> SessionCache<S> {
         if slot.size != size {
             self.by_size.remove(&(slot.size, id));
             self.by_size.insert((size, id));
-            slot.size = size;
+            let before = std::mem::replace(&mut slot.size, size);
+            self.change_size(before, size);
         }
     }
 
@@ -106,6 +137,7 @@ impl<S> SessionCache<S> {
         let slot = self.sessions.remove(&id)?;
         self.by_last_use.remove(&(slot.last_used_ms, id));
         self.by_size.remove(&(slot.size, id));
+        self.change_size(slot.size, 0);
         Some(slot.session)
     }
 }

@@ -46,6 +46,9 @@ pub enum GroupError {
         /// The limit, [`GroupConfig::members_max`](super::GroupConfig::members_max).
         limit: usize,
     },
+    /// The memory for what clients make the broker remember is used up.
+    #[error("the memory for the state of clients is used up (riverrun.state.max.bytes)")]
+    NoRoom,
     /// The session timeout lies outside the broker's bounds.
     #[error("session timeout of {requested_ms} ms lies outside {min_ms}..={max_ms} ms")]
     InvalidSessionTimeout {
@@ -182,7 +185,9 @@ impl From<&GroupError> for ErrorCode {
             GroupError::GroupNotFound { .. } => Self::GroupIdNotFound,
             GroupError::GroupNotEmpty { .. } => Self::NonEmptyGroup,
             GroupError::SubscribedToTopic { .. } => Self::GroupSubscribedToTopic,
-            GroupError::TooManyGroups { .. } | GroupError::GroupFull { .. } => Self::GroupMaxSizeReached,
+            GroupError::TooManyGroups { .. } | GroupError::GroupFull { .. } | GroupError::NoRoom => {
+                Self::GroupMaxSizeReached
+            }
             GroupError::InvalidSessionTimeout { .. } => Self::InvalidSessionTimeout,
             GroupError::MemberIdRequired { .. } => Self::MemberIdRequired,
             GroupError::UnknownMember => Self::UnknownMemberId,

@@ -69,6 +69,7 @@ mod sync;
 mod tests;
 mod timer;
 mod transactions;
+mod weight;
 
 pub use codec::{DecodeRecordError, EncodedRecord, decode_record, encode_record};
 pub use config::{ConsumerConfig, GroupConfig, StreamsConfig};

@@ -22,14 +22,15 @@ pub struct Decision<T = ()> {
 }
 
 impl<T> Decision<T> {
-    /// Turns the decision into what its callers are told if the records could not be appended. The machine needs no
-    /// undo: what matters changes in [`GroupShard::replay`](super::GroupShard::replay) only, and that did not run.
-    pub fn fail(self) -> Vec<Reply> {
+    /// Turns the decision into what its callers are told if the records were not appended, for this reason. The machine
+    /// needs no undo: what matters changes in [`GroupShard::replay`](super::GroupShard::replay) only, and that did not
+    /// run.
+    pub fn fail(self, reason: &GroupError) -> Vec<Reply> {
         let fail = |reply: Reply| Reply {
             ticket: reply.ticket,
             response: match reply.response {
-                Response::Join(_) => Response::Join(Err(GroupError::LogUnavailable)),
-                Response::Sync(_) => Response::Sync(Err(GroupError::LogUnavailable)),
+                Response::Join(_) => Response::Join(Err(reason.clone())),
+                Response::Sync(_) => Response::Sync(Err(reason.clone())),
             },
         };
         self.replies.into_iter().map(fail).collect()

@@ -1,7 +1,7 @@
 //! The coordinator of all groups that live in one partition of `__consumer_offsets`: looks the group up, runs the
 //! command on it, replays records. The calling contract is in the [module documentation](super).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Decision, GroupConfig, GroupError, GroupId, GroupRecord, HeartbeatRequest, JoinRequest, LeaveOutcome, LeaveRequest,
@@ -14,7 +14,10 @@ use super::{
     timer::{Timer, Timers},
     transactions::PendingOffsets,
 };
-use crate::share::group::ShareGroups;
+use crate::{
+    budget::{Charge, StateBudget},
+    share::group::ShareGroups,
+};
 
 /// The groups of one partition of `__consumer_offsets`.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub struct GroupShard {
     pub(super) timers: Timers,
     pub(super) pending: PendingOffsets,
     pub(super) share: ShareGroups,
+    /// What all of it weighs; see [`weight`](super::weight).
+    pub(super) charge: Charge,
 }
 
 impl GroupShard {
@@ -45,7 +50,15 @@ impl GroupShard {
             timers: Timers::default(),
             pending: PendingOffsets::default(),
             share,
+            charge: Charge::default(),
         }
+    }
+
+    /// The shard, still empty, with its part in a common budget.
+    #[must_use]
+    pub fn within(mut self, budget: Arc<StateBudget>) -> Self {
+        self.charge = Charge::new(budget);
+        self
     }
 
     /// Tells the metadata of now.
@@ -86,6 +99,7 @@ impl GroupShard {
         self.timers.clear();
         self.share.clear();
         self.pending = PendingOffsets::default();
+        self.charge.set(0);
         out.replies
     }
 
@@ -96,6 +110,12 @@ impl GroupShard {
 
     /// Applies one record: the only way in which offsets and stored generations change, live and when loading.
     pub fn replay(&mut self, record: &GroupRecord) {
+        let before = self.weight_at(record) + self.pending.weight();
+        self.apply(record);
+        self.charge.change(before, self.weight_at(record) + self.pending.weight());
+    }
+
+    fn apply(&mut self, record: &GroupRecord) {
         match record {
             GroupRecord::Offset { group_id, topic_partition, value } => {
                 let topic = &topic_partition.topic;
@@ -214,8 +234,20 @@ impl GroupShard {
         }
     }
 
+    /// Runs what may change the members of a classic group, and charges for the difference.
+    pub(super) fn weighed<T>(&mut self, group_id: &GroupId, run: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.classic_weight(group_id);
+        let outcome = run(self);
+        self.charge.change(before, self.classic_weight(group_id));
+        outcome
+    }
+
     /// A member joins. `ticket` is answered in this decision or a later one.
     pub fn join(&mut self, request: &JoinRequest, ticket: Ticket, now: Now) -> Decision {
+        self.weighed(&request.group_id, |shard| shard.decide_join(request, ticket, now))
+    }
+
+    fn decide_join(&mut self, request: &JoinRequest, ticket: Ticket, now: Now) -> Decision {
         let mut out = Decision::empty();
         match self.try_join(request, ticket, now, &mut out) {
             Ok(JoinStep::Parked) => {}
@@ -245,6 +277,7 @@ impl GroupShard {
         if self.streams.get(&request.group_id).is_some_and(|group| !group.is_empty()) {
             return Err(GroupError::InconsistentProtocol);
         }
+        self.admit_join(request)?;
         self.end_if_empty(&request.group_id, &mut out.records);
         let Some((group, mut cx)) = self.split(&request.group_id, now, out) else {
             if request.member_id.is_some() {
@@ -305,6 +338,10 @@ impl GroupShard {
 
     /// Members leave. The response is one outcome for each, or the reason why none was looked at.
     pub fn leave(&mut self, request: &LeaveRequest, now: Now) -> Decision<Result<Vec<LeaveOutcome>, GroupError>> {
+        self.weighed(&request.group_id, |shard| shard.decide_leave(request, now))
+    }
+
+    fn decide_leave(&mut self, request: &LeaveRequest, now: Now) -> Decision<Result<Vec<LeaveOutcome>, GroupError>> {
         let mut out = Decision::empty();
         if self.consumers.contains_key(&request.group_id) {
             let outcomes = self.leave_consumer_group(request, now, &mut out);
@@ -332,21 +369,15 @@ impl GroupShard {
         match timer {
             Some(Timer::OffsetExpiry) => self.expire_offsets(now, &mut out),
             Some(Timer::Session(group_id, member_id)) => {
-                if let Some((group, mut cx)) = self.split(&group_id, now, &mut out) {
-                    group.on_session_timeout(&member_id, &mut cx);
-                }
+                self.on_classic_timeout(&group_id, now, &mut out, |group, cx| {
+                    group.on_session_timeout(&member_id, cx);
+                })
             }
-            Some(Timer::Join(group_id)) => {
-                if let Some((group, mut cx)) = self.split(&group_id, now, &mut out) {
-                    group.on_join_timeout(&mut cx);
-                }
+            Some(Timer::Join(group_id)) => self.on_classic_timeout(&group_id, now, &mut out, Group::on_join_timeout),
+            Some(Timer::Sync(group_id)) => self.on_classic_timeout(&group_id, now, &mut out, Group::on_sync_timeout),
+            Some(Timer::Downgraded(group_id)) => {
+                self.weighed(&group_id, |shard| shard.on_downgraded(&group_id, now, &mut out));
             }
-            Some(Timer::Sync(group_id)) => {
-                if let Some((group, mut cx)) = self.split(&group_id, now, &mut out) {
-                    group.on_sync_timeout(&mut cx);
-                }
-            }
-            Some(Timer::Downgraded(group_id)) => self.on_downgraded(&group_id, now, &mut out),
             Some(
                 timer @ (Timer::ConsumerSession(..)
                 | Timer::ConsumerRebalance(..)
@@ -359,6 +390,20 @@ impl GroupShard {
             None => out.records.extend(self.share.on_timeout(now).into_iter().map(GroupRecord::Share)),
         }
         out
+    }
+
+    fn on_classic_timeout(
+        &mut self,
+        group_id: &GroupId,
+        now: Now,
+        out: &mut Decision,
+        happen: impl FnOnce(&mut Group, &mut Context<'_>),
+    ) {
+        self.weighed(group_id, |shard| {
+            if let Some((group, mut cx)) = shard.split(group_id, now, out) {
+                happen(group, &mut cx);
+            }
+        });
     }
 
     /// The share groups of the partition; what their commands give is appended as [`GroupRecord::Share`].
@@ -395,6 +440,7 @@ impl GroupShard {
     /// Panics if a group or a timer is not as it must be.
     #[cfg(test)]
     pub(super) fn assert_invariants(&self) {
+        assert_eq!(self.charge.bytes(), self.weight(), "the weight of all and what was charged");
         for group in self.consumers.values() {
             group.assert_invariants();
             for member_id in group.members.keys() {

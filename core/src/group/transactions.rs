@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     CommitOutcome, CommittedOffset, Decision, GroupError, GroupId, GroupRecord, GroupShard, GroupState, Now,
-    OffsetCommitRequest, classic::Group,
+    OffsetCommitRequest, classic::Group, weight::pending_weight,
 };
 use crate::{ProducerId, TopicPartition};
 
@@ -23,12 +23,17 @@ pub(super) struct PendingOffsets {
     by_producer: BTreeMap<ProducerId, BTreeMap<GroupId, BTreeMap<TopicPartition, Option<CommittedOffset>>>>,
     /// The producers with something pending, by group and partition.
     by_group: BTreeMap<GroupId, BTreeMap<TopicPartition, BTreeSet<ProducerId>>>,
+    /// What all of them weigh.
+    weight: usize,
 }
 
 impl PendingOffsets {
     fn add(&mut self, producer: ProducerId, group: &GroupId, tp: &TopicPartition, value: CommittedOffset) {
         let of_producer = self.by_producer.entry(producer).or_default().entry(group.clone()).or_default();
-        of_producer.insert(tp.clone(), Some(value));
+        self.weight += pending_weight(tp, Some(&value));
+        if let Some(replaced) = of_producer.insert(tp.clone(), Some(value)) {
+            self.weight -= pending_weight(tp, replaced.as_ref());
+        }
         let of_group = self.by_group.entry(group.clone()).or_default();
         of_group.entry(tp.clone()).or_default().insert(producer);
     }
@@ -38,6 +43,7 @@ impl PendingOffsets {
         for producer in self.by_group.get(group).and_then(|partitions| partitions.get(tp)).into_iter().flatten() {
             let of_group = self.by_producer.get_mut(producer).and_then(|groups| groups.get_mut(group));
             if let Some(value) = of_group.and_then(|partitions| partitions.get_mut(tp)) {
+                self.weight = self.weight + pending_weight(tp, None) - pending_weight(tp, value.as_ref());
                 *value = None;
             }
         }
@@ -53,7 +59,9 @@ impl PendingOffsets {
         for producer in producers {
             let Some(groups) = self.by_producer.get_mut(&producer) else { continue };
             if let Some(partitions) = groups.get_mut(group) {
-                partitions.remove(tp);
+                if let Some(removed) = partitions.remove(tp) {
+                    self.weight -= pending_weight(tp, removed.as_ref());
+                }
                 if partitions.is_empty() {
                     groups.remove(group);
                 }
@@ -69,6 +77,7 @@ impl PendingOffsets {
         let mut stored = Vec::new();
         for (group, partitions) in self.by_producer.remove(&producer).unwrap_or_default() {
             for (tp, value) in partitions {
+                self.weight -= pending_weight(&tp, value.as_ref());
                 self.forget_producer(producer, &group, &tp);
                 stored.extend(value.map(|value| (group.clone(), tp, value)));
             }
@@ -92,6 +101,11 @@ impl PendingOffsets {
     /// Whether the position may change when a transaction ends.
     pub(super) fn is_pending(&self, group: &GroupId, tp: &TopicPartition) -> bool {
         self.by_group.get(group).is_some_and(|partitions| partitions.contains_key(tp))
+    }
+
+    /// What all of them weigh; see [`weight`](super::weight).
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Whether anything of the group is pending.
@@ -138,8 +152,10 @@ impl GroupShard {
     pub fn replay_pending(&mut self, producer: ProducerId, record: &GroupRecord) {
         match record {
             GroupRecord::Offset { group_id, topic_partition, value: Some(value) } => {
+                let before = self.weight_at(record) + self.pending.weight();
                 self.group_or_new(group_id);
                 self.pending.add(producer, group_id, topic_partition, value.clone());
+                self.charge.change(before, self.weight_at(record) + self.pending.weight());
             }
             GroupRecord::Offset { value: None, .. }
             | GroupRecord::Group { .. }
@@ -153,11 +169,11 @@ impl GroupShard {
 
     /// Applies the marker that ends a producer's transaction, live and when loading.
     pub fn replay_marker(&mut self, producer: ProducerId, commit: bool) {
-        for (group_id, tp, value) in self.pending.take(producer) {
-            if commit {
-                self.pending.supersede(&group_id, &tp);
-                self.group_or_new(&group_id).offsets.entry(tp.topic).or_default().insert(tp.partition, value);
-            }
+        let before = self.pending.weight();
+        let stored = self.pending.take(producer);
+        self.charge.change(before, self.pending.weight());
+        for (group_id, topic_partition, value) in stored.into_iter().filter(|_| commit) {
+            self.replay(&GroupRecord::Offset { group_id, topic_partition, value: Some(value) });
         }
     }
 }

@@ -21,7 +21,10 @@ use super::{
     verification::Verifications,
     vfs::Vfs,
 };
-use crate::{TopicPartition, Uuid};
+use crate::{
+    TopicPartition, Uuid,
+    budget::{Charge, StateBudget},
+};
 
 /// The file that names the topic a folder belongs to.
 pub(super) const METADATA: &str = "partition.metadata";
@@ -50,6 +53,8 @@ pub struct LogOptions {
     pub log_start_offset: i64,
     /// How many producers it remembers; see [`PRODUCERS_MAX`].
     pub producers_max: usize,
+    /// What bounds the memory of the producers of all logs together.
+    pub state: Arc<StateBudget>,
 }
 
 /// What of a log's files is believed without a look.
@@ -163,6 +168,7 @@ impl Log {
             epochs_dirty: false,
             producers: Producers::bounded(options.producers_max),
             producers_max: options.producers_max,
+            producers_charge: Charge::new(options.state),
             producers_expired_to: i64::MIN,
             verifications: Verifications::default(),
             closed_files: Vec::new(),
@@ -280,7 +286,7 @@ impl Log {
         let first = bases.first().copied().unwrap_or_default();
         snapshots.retain(|at| *at >= first);
         let (snapshot_at, mut producers) = recovery::newest_snapshot(&*self.vfs, &self.folder, &snapshots, trusted_to)?;
-        producers.set_max(self.producers_max);
+        producers.set_max(self.producers_room());
         self.producers = producers;
         let from = Trust { to: trusted_to, snapshot_at, bookmark, progress };
         for (position, base) in bases.iter().enumerate() {
@@ -319,7 +325,7 @@ impl Log {
             self.drop_segments(&bases)?;
             // What is known of producers are records that are gone, and perhaps not the markers that ended them: an open
             // transaction would never end. Kafka forgets them as well.
-            self.producers = Producers::bounded(self.producers_max);
+            self.producers = Producers::bounded(self.producers_room());
         }
         let first = self.segments.keys().next().copied().unwrap_or_default();
         if !clean && first > self.log_start_offset {
@@ -331,6 +337,7 @@ impl Log {
         self.high_watermark = self.log_end_offset();
         self.producers.settle_below(self.high_watermark);
         self.producers.expire(self.producers_expired_to);
+        self.charge_producers();
         self.recovery_point =
             if clean { self.log_end_offset() } else { first.max(self.recovery_point.min(self.log_end_offset())) };
         self.epochs.truncate_to(self.log_end_offset().max(1));

@@ -10,7 +10,7 @@ use super::{
     append::{self, Accepted},
     error,
     marker::EndMarker,
-    producers::Producers,
+    producers::{PRODUCER_WEIGHT, Producers},
     rest::SyncedPlace,
     segment::Segment,
     tail::{self, Patched, Tail},
@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     LeaderEpoch, TopicPartition, Uuid,
+    budget::Charge,
     record::{BatchHeader, RecordBatch, patched_prefix},
 };
 
@@ -64,6 +65,8 @@ pub struct Log {
     pub(super) producers: Producers,
     /// How many producers it remembers.
     pub(super) producers_max: usize,
+    /// What they weigh.
+    pub(super) producers_charge: Charge,
     /// Since when producers must have written to be remembered.
     pub(super) producers_expired_to: i64,
     pub(super) verifications: Verifications,
@@ -207,6 +210,7 @@ impl Log {
         self.check_online()?;
         let Accepted { batch, log_append_time } = append::accept(batch, origin, &self.config, now_ms)?;
         let log_start_offset = self.log_start_offset;
+        self.make_room_for(batch.header());
         if batch.header().has_producer_id()
             && let Some(known) = self.producers.check(batch.header(), origin == AppendOrigin::Client)?
         {
@@ -255,6 +259,7 @@ impl Log {
         {
             active.aborted.push(aborted);
         }
+        self.charge_producers();
         let last_offset = header.last_offset();
         Ok(AppendInfo { base_offset, last_offset, log_append_time: None, log_start_offset, duplicate: false })
     }
@@ -306,6 +311,26 @@ impl Log {
     pub fn expire_producers(&mut self, timestamp: i64) {
         self.producers_expired_to = timestamp;
         self.producers.expire(timestamp);
+        self.charge_producers();
         self.verifications.expire(timestamp);
+    }
+
+    /// How many producers it may remember now: no more than memory for the state of clients is left, but the one that
+    /// writes always.
+    pub(super) fn producers_room(&self) -> usize {
+        let more = self.producers_charge.room() / PRODUCER_WEIGHT;
+        self.producers.len().saturating_add(more).clamp(1, self.producers_max.max(1)).min(self.producers_max)
+    }
+
+    /// A batch is about to come. If its producer is new and there is no room for one more, the longest silent goes.
+    fn make_room_for(&mut self, header: &BatchHeader) {
+        if header.has_producer_id() {
+            let fits = self.producers_charge.fits(PRODUCER_WEIGHT) || self.producers.knows(header.producer_id);
+            self.producers.set_max(if fits { self.producers_max } else { self.producers_room() });
+        }
+    }
+
+    pub(super) fn charge_producers(&mut self) {
+        self.producers_charge.set(self.producers.len() * PRODUCER_WEIGHT);
     }
 }

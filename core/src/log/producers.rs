@@ -21,7 +21,8 @@
 //! memory. Beyond it the idle producer is forgotten whose last batch or marker stands furthest back in the log, as if it had
 //! expired: its next batch is taken whatever its number, and a retry is not known for one. Producers with a transaction
 //! open are never forgotten; if all have one open, a new producer is refused. Which ones are remembered follows from the
-//! order of the batches alone and not from clocks, so replaying a log gives the same ones.
+//! order of the batches alone and not from clocks, so replaying a log gives the same ones; unless the memory for the state
+//! of clients ([`StateBudget`](crate::budget::StateBudget)) is used up, which lowers the number.
 //!
 //! Memory: a producer takes about 300 bytes after its first batch and 400 from the fifth on.
 //!
@@ -34,7 +35,10 @@ use super::{
     marker::{EndMarker, TransactionMarker},
     txn_index::{AbortedEntry, AbortedTransaction},
 };
-use crate::record::BatchHeader;
+use crate::{
+    budget::{entry_bytes, heap_bytes},
+    record::BatchHeader,
+};
 
 /// How many batches of a producer are remembered: as many as it may have in flight.
 pub(super) const BATCHES_KEPT: usize = 5;
@@ -130,6 +134,12 @@ pub(super) struct Batch {
     pub(super) timestamp: i64,
 }
 
+/// Bytes that a producer takes in the memory of its log.
+pub(super) const PRODUCER_WEIGHT: usize = entry_bytes::<i64, Producer>()
+    + heap_bytes(8 * size_of::<Batch>())
+    + entry_bytes::<u64, i64>()
+    + entry_bytes::<i64, i64>();
+
 #[derive(Debug, Clone)]
 pub(super) struct Producer {
     pub(super) epoch: i16,
@@ -210,6 +220,16 @@ impl Producers {
             restored.by_id.insert(id, producer);
         }
         restored
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether a producer is known.
+    pub(super) fn knows(&self, producer_id: i64) -> bool {
+        self.by_id.contains_key(&producer_id)
     }
 
     /// Lets there be at most `max` from now on, and forgets those that are too many.

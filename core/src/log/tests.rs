@@ -37,6 +37,7 @@ fn options(config: LogConfig, recovery_point: i64, clean_shutdown: bool) -> LogO
         was_compacted: false,
         log_start_offset: 0,
         producers_max: PRODUCERS_MAX,
+        state: crate::budget::StateBudget::unlimited(),
     }
 }
 

@@ -210,8 +210,9 @@ impl AclSet {
         }
     }
 
-    pub(super) fn insert(&mut self, id: Uuid, acl: Acl) {
-        self.remove(id);
+    /// Takes a rule in. Gives the one that had the id before, if one did.
+    pub(super) fn insert(&mut self, id: Uuid, acl: Acl) -> Option<Acl> {
+        let replaced = self.remove(id);
         let by_pattern = match acl.pattern_type {
             PatternType::Literal => &mut self.literal,
             PatternType::Prefixed => &mut self.prefixed,
@@ -219,11 +220,12 @@ impl AclSet {
         let names = by_pattern.entry(acl.resource_type).or_default();
         names.entry(acl.resource_name.clone()).or_default().push(acl.clone());
         self.by_id.insert(id, acl);
+        replaced
     }
 
-    /// Takes a rule away; whether it was there.
-    pub(super) fn remove(&mut self, id: Uuid) -> bool {
-        let Some(acl) = self.by_id.remove(&id) else { return false };
+    /// Takes a rule away. Gives it, if it was there.
+    pub(super) fn remove(&mut self, id: Uuid) -> Option<Acl> {
+        let acl = self.by_id.remove(&id)?;
         let by_pattern = match acl.pattern_type {
             PatternType::Literal => &mut self.literal,
             PatternType::Prefixed => &mut self.prefixed,
@@ -238,7 +240,7 @@ impl AclSet {
                 names.remove(&acl.resource_name);
             }
         }
-        true
+        Some(acl)
     }
 
     /// The rules that speak of a resource.
@@ -377,7 +379,7 @@ mod tests {
     #[test]
     fn removed_rules_are_gone() {
         let mut rules = set(&[acl(PatternType::Prefixed, "t", Read, Permission::Allow)]);
-        assert!(rules.remove(Uuid([0; 16])) && !rules.remove(Uuid([0; 16])));
+        assert!(rules.remove(Uuid([0; 16])).is_some() && rules.remove(Uuid([0; 16])).is_none());
         assert_eq!(ask(&rules, "User:alice", "h", Read, "t"), Verdict::NoRule);
     }
 

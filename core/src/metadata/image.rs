@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     LeaderEpoch, NodeId, TopicPartition, Uuid,
+    budget::{entry_bytes, heap_bytes, map_bytes, node_bytes},
     protocol::records::{
         AccessControlEntryRecord, ClientQuotaRecord, ConfigRecord, PartitionChangeRecord, PartitionRecord,
     },
@@ -115,9 +116,69 @@ pub struct Image {
     quotas: Arc<BTreeMap<QuotaEntity, Quotas>>,
     next_producer_id: i64,
     partition_count: usize,
+    /// What settings, credentials, access rules and quotas weigh. Topics and partitions have a bound of their own.
+    weight: usize,
+}
+
+/// What is set for one resource, without the settings.
+const RESOURCE: usize = 2 * entry_bytes::<ConfigResource, Arc<Configs>>() + node_bytes::<String, String>();
+/// An access rule: by id and by resource.
+const ACL: usize = 2 * (entry_bytes::<Uuid, Acl>() + map_bytes::<String, Vec<Acl>>(1));
+/// The quotas of an entity, without the quotas.
+const ENTITY: usize = 2 * entry_bytes::<QuotaEntity, Quotas>() + node_bytes::<String, QuotaValue>();
+
+fn setting_weight(name: &str, value: &str) -> usize {
+    entry_bytes::<String, String>() + heap_bytes(name.len()) + heap_bytes(value.len())
+}
+
+fn configs_weight(resource: &ConfigResource, configs: &Configs) -> usize {
+    let name = match resource {
+        ConfigResource::Topic(name) | ConfigResource::ClientMetrics(name) | ConfigResource::Group(name) => name,
+        // There are only so many, and one of them is the way to raise the limit.
+        ConfigResource::Broker(_) | ConfigResource::AllBrokers => return 0,
+    };
+    let settings = configs.iter().map(|(name, value)| setting_weight(name, value));
+    RESOURCE + heap_bytes(name.len()) + settings.sum::<usize>()
+}
+
+fn credential_weight(user: &str, credential: &ScramCredential) -> usize {
+    let keys = credential.salt.len() + credential.stored_key.len() + credential.server_key.len();
+    2 * entry_bytes::<String, ScramCredential>() + heap_bytes(user.len()) + 3 * heap_bytes(0) + keys
+}
+
+fn acl_weight(acl: &Acl) -> usize {
+    let texts = [&acl.resource_name, &acl.principal, &acl.host];
+    ACL + 3 * texts.into_iter().map(|text| heap_bytes(text.len())).sum::<usize>()
+}
+
+fn quotas_weight(entity: &QuotaEntity, quotas: &Quotas) -> usize {
+    let names = [&entity.user, &entity.client_id, &entity.ip].into_iter().flatten().flatten();
+    let names: usize = names.map(|name| heap_bytes(name.len())).sum();
+    let quotas = quotas.keys().map(|key| entry_bytes::<String, QuotaValue>() + heap_bytes(key.len()));
+    ENTITY + names + quotas.sum::<usize>()
 }
 
 impl Image {
+    /// What clients have had it remember weighs so much, see [`budget`](crate::budget).
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// The same, added up: what is kept must be equal.
+    #[cfg(test)]
+    pub(super) fn weight_of_all(&self) -> usize {
+        let configs = self.configs.iter().map(|(resource, configs)| configs_weight(resource, configs));
+        let users = self.scram.values().flatten().map(|(user, credential)| credential_weight(user, credential));
+        let acls = self.acls.iter().map(|(_, acl)| acl_weight(acl));
+        let quotas = self.quotas.iter().map(|(entity, quotas)| quotas_weight(entity, quotas));
+        configs.chain(users).chain(acls).chain(quotas).sum()
+    }
+
+    /// A part of it has grown or shrunk.
+    fn reweigh(&mut self, before: usize, after: usize) {
+        self.weight = self.weight + after - before;
+    }
+
     /// All topics by name.
     pub fn topics(&self) -> impl ExactSizeIterator<Item = &Arc<Topic>> {
         self.topics.values()
@@ -226,22 +287,27 @@ impl Image {
                     server_key: record.server_key.clone(),
                     iterations: record.iterations,
                 };
+                let after = credential_weight(&record.name, &credential);
                 let scram = Arc::make_mut(&mut self.scram);
-                scram.entry(mechanism).or_default().insert(record.name.clone(), credential);
+                let replaced = scram.entry(mechanism).or_default().insert(record.name.clone(), credential);
+                self.reweigh(replaced.map_or(0, |replaced| credential_weight(&record.name, &replaced)), after);
                 Ok(())
             }
             MetadataRecord::RemoveUserScramCredential(record) => {
                 let mechanism = ScramMechanism::from_wire(record.mechanism)
                     .ok_or(ReplayError::UnknownScramMechanism { number: record.mechanism })?;
-                if let Some(users) = Arc::make_mut(&mut self.scram).get_mut(&mechanism) {
-                    users.remove(&record.name);
+                let users = Arc::make_mut(&mut self.scram).get_mut(&mechanism);
+                if let Some(removed) = users.and_then(|users| users.remove(&record.name)) {
+                    self.reweigh(credential_weight(&record.name, &removed), 0);
                 }
                 Ok(())
             }
             MetadataRecord::AccessControlEntry(record) => self.add_acl(record),
             MetadataRecord::RemoveAccessControlEntry(record) => {
                 let removed = Arc::make_mut(&mut self.acls).remove(record.id);
-                if removed { Ok(()) } else { Err(ReplayError::UnknownAcl { id: record.id }) }
+                let removed = removed.ok_or(ReplayError::UnknownAcl { id: record.id })?;
+                self.reweigh(acl_weight(&removed), 0);
+                Ok(())
             }
             MetadataRecord::ClientQuota(record) => self.set_quota(record),
         }
@@ -257,13 +323,16 @@ impl Image {
             operation: record.operation,
             permission: record.permission_type,
         })?;
-        Arc::make_mut(&mut self.acls).insert(record.id, acl);
+        let after = acl_weight(&acl);
+        let replaced = Arc::make_mut(&mut self.acls).insert(record.id, acl);
+        self.reweigh(replaced.map_or(0, |replaced| acl_weight(&replaced)), after);
         Ok(())
     }
 
     fn set_quota(&mut self, record: &ClientQuotaRecord) -> Result<(), ReplayError> {
         let parts = record.entity.iter().map(|part| (part.entity_type.as_str(), part.entity_name.as_deref()));
         let entity = QuotaEntity::from_parts(parts)?;
+        let before = self.quotas.get(&entity).map_or(0, |quotas| quotas_weight(&entity, quotas));
         let quotas = Arc::make_mut(&mut self.quotas);
         if record.remove {
             if let Some(of_entity) = quotas.get_mut(&entity) {
@@ -273,8 +342,10 @@ impl Image {
                 }
             }
         } else {
-            quotas.entry(entity).or_default().insert(record.key.clone(), QuotaValue(record.value));
+            quotas.entry(entity.clone()).or_default().insert(record.key.clone(), QuotaValue(record.value));
         }
+        let after = quotas.get(&entity).map_or(0, |quotas| quotas_weight(&entity, quotas));
+        self.reweigh(before, after);
         Ok(())
     }
 
@@ -305,8 +376,10 @@ impl Image {
             }
         }
         let resource = ConfigResource::Topic(name);
-        if self.configs.contains_key(&resource) {
+        if let Some(configs) = self.configs.get(&resource) {
+            let before = configs_weight(&resource, configs);
             Arc::make_mut(&mut self.configs).remove(&resource);
+            self.reweigh(before, 0);
         }
         Ok(())
     }
@@ -363,15 +436,19 @@ impl Image {
 
     fn set_config(&mut self, record: &ConfigRecord) -> Result<(), ReplayError> {
         let resource = ConfigResource::from_wire(record.resource_type, &record.resource_name)?;
+        let before = self.configs.get(&resource).map_or(0, |configs| configs_weight(&resource, configs));
         let configs = Arc::make_mut(&mut self.configs);
         let values = Arc::make_mut(configs.entry(resource.clone()).or_default());
         match &record.value {
             Some(value) => values.insert(record.name.clone(), value.clone()),
             None => values.remove(&record.name),
         };
-        if values.is_empty() {
+        let is_empty = values.is_empty();
+        let after = if is_empty { 0 } else { configs_weight(&resource, values) };
+        if is_empty {
             configs.remove(&resource);
         }
+        self.reweigh(before, after);
         Ok(())
     }
 }

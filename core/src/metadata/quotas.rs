@@ -178,6 +178,7 @@ mod tests {
             for record in image.alter_quotas(&entity, &[(IP_QUOTA.to_owned(), value)]).unwrap() {
                 let decoded = MetadataRecord::decode(&record.encode().unwrap()).unwrap().unwrap();
                 image.replay(&decoded).unwrap();
+                assert_eq!(image.weight(), image.weight_of_all());
             }
             assert_eq!(image.quotas().len(), left);
         }

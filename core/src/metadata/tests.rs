@@ -6,7 +6,10 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{NodeId, ProducerId, Uuid, protocol::ErrorCode};
+use crate::{
+    NodeId, ProducerId, Uuid,
+    protocol::{ErrorCode, records},
+};
 
 /// Topic settings: `cleanup.policy` is a list, `retention.ms` a number; nothing else exists.
 struct Rules;
@@ -53,6 +56,7 @@ fn apply(image: &mut Image, records: &[MetadataRecord]) {
         let decoded = MetadataRecord::decode(&record.encode().unwrap()).unwrap().unwrap();
         assert_eq!(&decoded, record);
         image.replay(&decoded).unwrap();
+        assert_eq!(image.weight(), image.weight_of_all(), "{record:?}");
     }
 }
 
@@ -353,6 +357,67 @@ proptest! {
             prop_assert_eq!(seen, model.iter().map(|(name, id)| (*name, *id)).collect::<Vec<_>>());
             prop_assert_eq!(image.partition_count(), 3 * model.len());
             prop_assert!(model.iter().all(|(name, id)| image.topic_by_id(*id).is_some_and(|t| *t.name == **name)));
+        }
+    }
+}
+
+/// A record about one of few things, so that they are set, set anew and removed.
+fn weighed_record() -> impl Strategy<Value = MetadataRecord> {
+    let name = "[ab]{1,2}";
+    prop_oneof![
+        (name, any::<bool>(), proptest::option::of("[a-z]{0,30}")).prop_map(|(resource, is_group, value)| {
+            MetadataRecord::Config(records::ConfigRecord {
+                resource_type: if is_group { 32 } else { 16 },
+                resource_name: resource,
+                name: "setting".to_owned(),
+                value,
+            })
+        }),
+        (name, 0u8..40).prop_map(|(user, length)| {
+            MetadataRecord::UserScramCredential(records::UserScramCredentialRecord {
+                name: user,
+                mechanism: 1,
+                salt: Bytes::from(vec![0; usize::from(length)]),
+                stored_key: Bytes::from_static(b"stored"),
+                server_key: Bytes::from_static(b"server"),
+                iterations: 4096,
+            })
+        }),
+        name.prop_map(|user| {
+            let record = records::RemoveUserScramCredentialRecord { name: user, mechanism: 1 };
+            MetadataRecord::RemoveUserScramCredential(record)
+        }),
+        (0u8..4, "[a-z]{1,20}").prop_map(|(number, name)| {
+            MetadataRecord::AccessControlEntry(records::AccessControlEntryRecord {
+                id: id(number),
+                resource_type: 2,
+                resource_name: name,
+                pattern_type: 3,
+                principal: "User:a".to_owned(),
+                host: "*".to_owned(),
+                operation: 3,
+                permission_type: 3,
+            })
+        }),
+        (0u8..4).prop_map(|number| {
+            MetadataRecord::RemoveAccessControlEntry(records::RemoveAccessControlEntryRecord { id: id(number) })
+        }),
+        (name, any::<bool>()).prop_map(|(user, remove)| {
+            let entity = records::client_quota::EntityData { entity_type: "user".to_owned(), entity_name: Some(user) };
+            let (key, value) = ("producer_byte_rate".to_owned(), 1.0);
+            MetadataRecord::ClientQuota(records::ClientQuotaRecord { entity: vec![entity], key, value, remove })
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn an_image_weighs_what_is_in_it(steps in proptest::collection::vec(weighed_record(), 0..100)) {
+        let mut image = Image::default();
+        for record in steps {
+            // What is not there cannot be removed.
+            let _ = image.replay(&record);
+            prop_assert_eq!(image.weight(), image.weight_of_all());
         }
     }
 }

@@ -11,10 +11,11 @@
 //!
 //! Source: Kafka `ShareSession`, `ShareSessionCache`, `SharePartitionManager`; KIP-932.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     Uuid,
+    budget::{Charge, StateBudget, entry_bytes, heap_bytes},
     group::{GroupId, MemberId},
     protocol::ErrorCode,
 };
@@ -81,7 +82,7 @@ impl From<&SessionError> for ErrorCode {
 }
 
 /// A member's session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ShareSession {
     next_epoch: i32,
     /// The connection it was last used on: when that closes, the session ends.
@@ -89,9 +90,19 @@ pub struct ShareSession {
     /// The partitions; the number is when one was last served, so that all get their turn.
     partitions: BTreeMap<(Uuid, i32), u64>,
     turn: u64,
+    charge: Charge,
 }
 
+/// Bytes of a partition of a session.
+const PARTITION_WEIGHT: usize = entry_bytes::<(Uuid, i32), u64>();
+
 impl ShareSession {
+    fn begun(connection_id: u64, budget: &Arc<StateBudget>, key: &SessionKey) -> Self {
+        let mut charge = Charge::new(Arc::clone(budget));
+        charge.set(entry_bytes::<SessionKey, Self>() + heap_bytes(key.0.len()) + heap_bytes(key.1.len()));
+        Self { next_epoch: 1, connection_id, partitions: BTreeMap::new(), turn: 0, charge }
+    }
+
     /// The partitions, those that were not served for the longest time first.
     pub fn partitions(&self) -> Vec<(Uuid, i32)> {
         let mut partitions: Vec<_> = self.partitions.iter().collect();
@@ -107,16 +118,19 @@ impl ShareSession {
         }
     }
 
-    /// Changes the partitions.
+    /// Changes the partitions. What there is no room for is left out, as if it had no records.
     pub fn update(&mut self, added: &[(Uuid, i32)], forgotten: &[(Uuid, i32)]) {
-        for partition in added {
-            if self.partitions.len() < PARTITIONS_MAX {
-                self.partitions.entry(*partition).or_insert(0);
-            }
-        }
+        let before = self.partitions.len();
         for partition in forgotten {
             self.partitions.remove(partition);
         }
+        for partition in added {
+            let more = (self.partitions.len() + 1).saturating_sub(before) * PARTITION_WEIGHT;
+            if self.partitions.len() < PARTITIONS_MAX && self.charge.fits(more) {
+                self.partitions.entry(*partition).or_insert(0);
+            }
+        }
+        self.charge.change(before * PARTITION_WEIGHT, self.partitions.len() * PARTITION_WEIGHT);
     }
 }
 
@@ -125,12 +139,20 @@ impl ShareSession {
 pub struct ShareSessions {
     sessions_max: usize,
     sessions: BTreeMap<SessionKey, ShareSession>,
+    budget: Arc<StateBudget>,
 }
 
 impl ShareSessions {
     /// No sessions yet, and never more than `sessions_max`.
     pub fn new(sessions_max: usize) -> Self {
-        Self { sessions_max, sessions: BTreeMap::new() }
+        Self { sessions_max, sessions: BTreeMap::new(), budget: StateBudget::unlimited() }
+    }
+
+    /// The same with their part in a common budget.
+    #[must_use]
+    pub fn within(mut self, budget: Arc<StateBudget>) -> Self {
+        self.budget = budget;
+        self
     }
 
     /// Begins or goes on with a session.
@@ -148,9 +170,9 @@ impl ShareSessions {
                 if !self.sessions.contains_key(key) && self.sessions.len() >= self.sessions_max {
                     return Err(SessionError::LimitReached { limit: self.sessions_max });
                 }
-                let session = self.sessions.entry(key.clone()).or_default();
-                *session = ShareSession { next_epoch: 1, connection_id, ..ShareSession::default() };
-                Ok(session)
+                let begun = ShareSession::begun(connection_id, &self.budget, key);
+                self.sessions.insert(key.clone(), begun);
+                self.sessions.get_mut(key).ok_or(SessionError::NotFound)
             }
             SessionStep::Continue(epoch) => {
                 let session = self.sessions.get_mut(key).ok_or(SessionError::NotFound)?;

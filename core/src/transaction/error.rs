@@ -62,6 +62,9 @@ pub enum TransactionError {
         /// The limit, [`TransactionConfig::transactions_max`](super::TransactionConfig::transactions_max).
         limit: usize,
     },
+    /// The memory for what clients make the broker remember is used up.
+    #[error("the memory for the state of clients is used up (riverrun.state.max.bytes)")]
+    NoRoom,
     /// This broker coordinates the transactional id no longer.
     #[error("this broker is not the coordinator of the transactional id")]
     NotCoordinator,
@@ -83,7 +86,7 @@ impl From<&TransactionError> for ErrorCode {
             TransactionError::ConcurrentTransactions => Self::ConcurrentTransactions,
             TransactionError::InvalidTransition { .. } => Self::InvalidTxnState,
             TransactionError::PartitionNotInTransaction => Self::TransactionAbortable,
-            TransactionError::TooManyTransactions { .. } => Self::PolicyViolation,
+            TransactionError::TooManyTransactions { .. } | TransactionError::NoRoom => Self::PolicyViolation,
             TransactionError::NotCoordinator => Self::NotCoordinator,
             TransactionError::LogUnavailable => Self::CoordinatorNotAvailable,
         }

@@ -1,14 +1,17 @@
 //! The coordinator of all transactional ids that live in one partition of `__transaction_state`: looks the id up and
 //! replays records. The commands are in one file each; the calling contract is in the [module documentation](super).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     ProducerIdAndEpoch, TransactionConfig, TransactionError, TransactionMetadata, TransactionRecord, TransactionState,
     TransactionalId,
     deadlines::{Deadlines, deadline},
 };
-use crate::TopicPartition;
+use crate::{
+    TopicPartition,
+    budget::{Charge, StateBudget, entry_bytes, heap_bytes, map_bytes},
+};
 
 /// The outcome of a command: first the records, then the answer, which may not leave before `records`, and all records
 /// of earlier decisions of the shard, are durable.
@@ -64,19 +67,46 @@ pub struct TransactionShard {
     pub(super) config: TransactionConfig,
     pub(super) transactions: BTreeMap<TransactionalId, TransactionMetadata>,
     pub(super) deadlines: Deadlines,
+    charge: Charge,
 }
 
 impl TransactionShard {
     /// A shard that knows nothing. Replay the partition's records, then write the markers of all that is
     /// [`prepared`](Self::prepared).
     pub fn new(config: TransactionConfig) -> Self {
-        Self { config, transactions: BTreeMap::new(), deadlines: Deadlines::default() }
+        Self { config, transactions: BTreeMap::new(), deadlines: Deadlines::default(), charge: Charge::default() }
+    }
+
+    /// The shard, still empty, with its part in a common budget.
+    #[must_use]
+    pub fn within(mut self, budget: Arc<StateBudget>) -> Self {
+        self.charge = Charge::new(budget);
+        self
     }
 
     /// Ends the shard: this broker coordinates its transactional ids no longer.
     pub fn unload(&mut self) {
         self.transactions.clear();
         self.deadlines.clear();
+        self.charge.set(0);
+    }
+
+    /// Whether these records may be written: what they add to what is known stays within the budget.
+    pub fn admits(&self, records: &[TransactionRecord]) -> bool {
+        let growth = records.iter().map(|record| {
+            let id = &record.transactional_id;
+            let after = record.value.as_ref().map_or(0, |value| weight(id, value));
+            after.saturating_sub(self.transactions.get(id).map_or(0, |value| weight(id, value)))
+        });
+        self.charge.fits(growth.fold(0, usize::saturating_add))
+    }
+
+    /// What all of it weighs, which is what the ids weigh one by one.
+    #[cfg(test)]
+    pub(super) fn charged(&self) -> usize {
+        let all = self.transactions.iter().map(|(id, value)| weight(id, value)).sum();
+        assert_eq!(self.charge.bytes(), all);
+        all
     }
 
     /// Applies one record: the only way in which anything changes, live and when loading.
@@ -88,6 +118,7 @@ impl TransactionShard {
             Some(value) => self.transactions.insert(id.clone(), value.clone()),
             None => self.transactions.remove(id),
         };
+        self.charge.change(old.as_ref().map_or(0, |old| weight(id, old)), new.map_or(0, |new| weight(id, new)));
         if let Some(old_deadline_ms) = old.and_then(|old| deadline(&old, &self.config)) {
             self.deadlines.remove(old_deadline_ms, id);
         }
@@ -135,4 +166,14 @@ fn markers(id: &TransactionalId, value: &TransactionMetadata) -> Markers {
 
 pub(super) fn tombstone(id: &TransactionalId) -> TransactionRecord {
     TransactionRecord { transactional_id: id.clone(), value: None }
+}
+
+/// What a transactional id weighs: itself, its deadline and the partitions of its transaction.
+fn weight(id: &TransactionalId, value: &TransactionMetadata) -> usize {
+    let partitions = value.partitions.iter().map(|tp| heap_bytes(tp.topic.len()));
+    entry_bytes::<TransactionalId, TransactionMetadata>()
+        + 2 * entry_bytes::<(i64, TransactionalId), ()>()
+        + heap_bytes(id.as_str().len())
+        + map_bytes::<TopicPartition, ()>(value.partitions.len())
+        + partitions.sum::<usize>()
 }

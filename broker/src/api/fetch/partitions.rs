@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use riverrun_core::{
     Uuid,
+    budget::StateBudget,
     fetch_session::{FetchSession, PartitionKey, SessionCache, SessionError, Told, TopicKey},
     log::FileSpan,
     metadata::Image,
@@ -220,8 +221,8 @@ type Begun = (i32, Partitions, Arc<FetchWaiter>);
 
 impl Sessions {
     /// None yet; at most `slot_count`, each safe from others for `eviction_ms`.
-    pub(crate) fn new(slot_count: usize, eviction_ms: i64) -> Self {
-        Self { cache: Mutex::new(SessionCache::new(slot_count, eviction_ms)) }
+    pub(crate) fn new(slot_count: usize, eviction_ms: i64, budget: Arc<StateBudget>) -> Self {
+        Self { cache: Mutex::new(SessionCache::new(slot_count, eviction_ms).within(budget)) }
     }
 
     fn lock(&self) -> MutexGuard<'_, SessionCache<SharedSession>> {
@@ -272,7 +273,19 @@ impl Sessions {
         forgotten: Vec<ForgottenTopic>,
         isolation: ReadIsolation,
     ) -> Result<Begun, SessionError> {
-        let shared = self.lock().get(id).map(Arc::clone).ok_or(SessionError::NotFound { id })?;
+        let added = topics.iter().map(|topic| topic.partitions.len()).sum();
+        let shared = {
+            let mut cache = self.lock();
+            let shared = cache.get(id).map(Arc::clone).ok_or(SessionError::NotFound { id })?;
+            if !cache.fits(added) {
+                // The client asks anew, for a session that it may not get.
+                let ended = cache.remove(id);
+                drop(cache);
+                drop(ended);
+                return Err(SessionError::NotFound { id });
+            }
+            shared
+        };
         let mut session = lock(&shared);
         session.partitions.check(epoch, names.by_id)?;
         session.want(names, topics);

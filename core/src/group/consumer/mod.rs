@@ -29,6 +29,7 @@ mod target;
 mod tests;
 mod topics;
 mod update;
+mod weight;
 
 pub use assignors::Assignor;
 pub use describe::{DescribedConsumer, DescribedConsumerGroup, DescribedPartitions};

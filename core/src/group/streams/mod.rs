@@ -29,6 +29,7 @@ mod tasks;
 mod tests;
 mod topology;
 mod update;
+mod weight;
 
 pub use assignor::{AssignorInput, AssignorMember, SubtopologyTasks, assign};
 pub use configured::{ConfiguredSubtopology, ConfiguredTopology, InternalTopic, TopicProblem};

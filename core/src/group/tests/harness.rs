@@ -62,7 +62,7 @@ impl Broker {
     /// Steps 2 and 3 of the calling contract. False if the append failed.
     pub(super) fn carry_out<T>(&mut self, decision: Decision<T>) -> Option<T> {
         let (replies, response) = if self.append_fails && !decision.records.is_empty() {
-            (decision.fail(), None)
+            (decision.fail(&GroupError::LogUnavailable), None)
         } else {
             for record in &decision.records {
                 let encoded = encode_record(record).unwrap();

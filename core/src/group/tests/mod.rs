@@ -2,6 +2,7 @@
 //! `random` drives whole groups through random schedules.
 
 mod admin;
+mod budget;
 mod harness;
 mod join;
 mod offsets;

@@ -40,6 +40,7 @@ fn options() -> LogOptions {
         was_compacted: false,
         log_start_offset: 0,
         producers_max: PRODUCERS_MAX,
+        state: crate::budget::StateBudget::unlimited(),
     }
 }
 

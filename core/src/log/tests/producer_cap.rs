@@ -1,7 +1,8 @@
 //! How many producers a log remembers: against a plain model under random producers, restarts and power cuts, and what the
 //! one that is forgotten can do then.
 
-use super::*;
+use super::{super::producers::PRODUCER_WEIGHT, *};
+use crate::budget::StateBudget;
 
 const MAX: usize = 4;
 
@@ -102,6 +103,47 @@ fn a_lower_bound_holds_from_the_next_start_on() {
     log.close().expect("closes");
     let mut log = open_capped(&vfs, capped(log.recovery_point(), true), None);
     assert_eq!(ids(&mut log), [0, 1, 2, 6]);
+}
+
+#[test]
+fn all_logs_share_one_budget() {
+    let three = StateBudget::new(3 * PRODUCER_WEIGHT);
+    let within = || LogOptions { state: Arc::clone(&three), ..options(small(), 0, false) };
+    let mut one = open_capped(&SimulatedVfs::new(), within(), None);
+    let vfs = SimulatedVfs::new();
+    let mut other = open_capped(&vfs, within(), None);
+    for id in 0..2 {
+        send(&mut one, id, 0, false).expect("fits");
+    }
+    for id in 10..13 {
+        send(&mut other, id, 0, false).expect("fits");
+        assert_eq!(ids(&mut other), [id], "there is room for one more, and then for no more than there are");
+    }
+    send(&mut one, 2, 0, false).expect("fits");
+    assert_eq!((ids(&mut one), three.used()), (vec![1, 2], 3 * PRODUCER_WEIGHT));
+    // What is there goes on, open transactions first of all; who comes when all are open is refused.
+    send(&mut one, 1, 1, true).expect("goes on");
+    send(&mut one, 2, 1, true).expect("goes on");
+    let refused = send(&mut one, 3, 0, false).expect_err("no place");
+    assert!(matches!(refused, AppendError::Producer(ProducerError::TooMany { .. })), "{refused}");
+    // A log that writes for the first time has one, room or not: it could not be written to otherwise.
+    let mut third = open_capped(&SimulatedVfs::new(), within(), None);
+    send(&mut third, 20, 0, false).expect("fits");
+    assert_eq!(three.used(), 4 * PRODUCER_WEIGHT);
+    drop(one);
+    assert_eq!(three.used(), 2 * PRODUCER_WEIGHT, "what is gone weighs nothing");
+    // More are read than there is room for: the longest silent are left out.
+    three.set_limit(10 * PRODUCER_WEIGHT);
+    for id in 30..36 {
+        send(&mut other, id, 0, false).expect("fits");
+    }
+    other.close().expect("closes");
+    let recovery_point = other.recovery_point();
+    drop(other);
+    three.set_limit(4 * PRODUCER_WEIGHT);
+    let options = LogOptions { state: Arc::clone(&three), ..options(small(), recovery_point, true) };
+    let mut other = open_capped(&vfs, options, None);
+    assert_eq!(ids(&mut other), [33, 34, 35]);
 }
 
 /// What a batch or marker was.

@@ -24,6 +24,7 @@ mod heartbeat;
 mod state;
 #[cfg(test)]
 mod tests;
+mod weight;
 
 use std::collections::{BTreeMap, BTreeSet};
 

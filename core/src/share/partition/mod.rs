@@ -38,7 +38,7 @@ mod runs;
 #[cfg(test)]
 mod tests;
 
-use crate::group::MemberId;
+use crate::{budget::heap_bytes, group::MemberId};
 pub use acknowledge::{AcknowledgeError, AcknowledgeType, Acknowledgement};
 pub use acquire::{AcquireMode, AcquireRequest, Acquired};
 use runs::{Run, RunState, Runs};
@@ -89,6 +89,11 @@ pub struct SharePartition {
 }
 
 impl SharePartition {
+    /// What it weighs, see [`budget`](crate::budget).
+    pub fn weight(&self) -> usize {
+        self.runs.weight() + heap_bytes(self.changed.len() * size_of::<StateBatch>())
+    }
+
     /// A partition of which nothing is done or taken; delivery begins at `start`.
     pub fn new(start: i64, limits: Limits) -> Self {
         Self { limits, start, runs: Runs::default(), changed: Vec::new(), earliest_deadline_ms: None }

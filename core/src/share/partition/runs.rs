@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::group::MemberId;
+use crate::{budget::map_bytes, group::MemberId};
 
 /// What holds for the offsets of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,11 @@ pub(super) struct Runs {
 }
 
 impl Runs {
+    /// What they weigh: each may have the id of its holder for itself.
+    pub(super) fn weight(&self) -> usize {
+        map_bytes::<i64, (i64, Run)>(self.runs.len())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.runs.len()
     }

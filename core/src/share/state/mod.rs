@@ -83,6 +83,9 @@ pub enum StateError {
         /// The limit.
         limit: usize,
     },
+    /// The memory for what clients make the broker remember is used up.
+    #[error("the memory for the state of clients is used up (riverrun.state.max.bytes)")]
+    NoRoom,
 }
 
 impl From<&StateError> for ErrorCode {
@@ -91,7 +94,7 @@ impl From<&StateError> for ErrorCode {
             StateError::FencedStateEpoch { .. } => Self::FencedStateEpoch,
             StateError::FencedLeaderEpoch { .. } => Self::FencedLeaderEpoch,
             StateError::NotInitialized | StateError::Malformed => Self::InvalidRequest,
-            StateError::TooMany { .. } => Self::CoordinatorNotAvailable,
+            StateError::TooMany { .. } | StateError::NoRoom => Self::CoordinatorNotAvailable,
         }
     }
 }

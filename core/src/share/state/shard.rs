@@ -1,8 +1,9 @@
 //! The states of one partition of `__share_group_state` and the five commands on them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{SharePartitionKey, ShareStateRecord, StateBatch, StateError, batches::overlay, codec::Update};
+use crate::budget::{Charge, StateBudget, entry_bytes, heap_bytes};
 
 /// What bounds the states; `share.coordinator.*`.
 #[derive(Clone, Copy, Debug)]
@@ -101,12 +102,20 @@ struct Stored {
 pub struct ShareStateShard {
     config: ShareStateConfig,
     states: BTreeMap<SharePartitionKey, Stored>,
+    charge: Charge,
 }
 
 impl ShareStateShard {
     /// A shard that knows nothing. Replay the partition's records.
     pub fn new(config: ShareStateConfig) -> Self {
-        Self { config, states: BTreeMap::new() }
+        Self { config, states: BTreeMap::new(), charge: Charge::default() }
+    }
+
+    /// The shard, still empty, with its part in a common budget.
+    #[must_use]
+    pub fn within(mut self, budget: Arc<StateBudget>) -> Self {
+        self.charge = Charge::new(budget);
+        self
     }
 
     /// Sets a state anew: nothing is done, and delivery begins at `start_offset`.
@@ -125,6 +134,9 @@ impl ShareStateShard {
         }
         if stored.is_none() && self.states.len() >= self.config.states_max {
             return Decision::refuse(StateError::TooMany { limit: self.config.states_max });
+        }
+        if stored.is_none() && !self.charge.fits(fixed_weight(key)) {
+            return Decision::refuse(StateError::NoRoom);
         }
         let state = ShareState {
             snapshot_epoch: stored.map_or(0, |stored| stored.state.snapshot_epoch.saturating_add(1)),
@@ -210,27 +222,48 @@ impl ShareStateShard {
     pub fn replay(&mut self, record: ShareStateRecord, offset: i64) {
         match record {
             ShareStateRecord::Snapshot(key, Some(state)) => {
-                self.states.insert(key, Stored { state, snapshot_at: offset, updates: 0 });
+                let (fixed, after) = (fixed_weight(&key), batches_weight(&state));
+                let before = self.states.insert(key, Stored { state, snapshot_at: offset, updates: 0 });
+                self.charge.change(before.map_or(0, |stored| fixed + batches_weight(&stored.state)), fixed + after);
             }
             ShareStateRecord::Snapshot(key, None) => {
-                self.states.remove(&key);
+                let removed = self.states.remove(&key);
+                self.charge.change(removed.map_or(0, |stored| fixed_weight(&key) + batches_weight(&stored.state)), 0);
             }
             ShareStateRecord::Update(key, update) => {
                 // An update of a snapshot that is gone is of no use.
                 if let Some(stored) = self.states.get_mut(&key)
                     && stored.state.snapshot_epoch == update.snapshot_epoch
                 {
+                    let before = batches_weight(&stored.state);
                     apply(&mut stored.state, &update);
                     stored.updates = stored.updates.saturating_add(1);
+                    self.charge.change(before, batches_weight(&stored.state));
                 }
             }
         }
+    }
+
+    /// What all of it weighs, added up: what is charged must be equal.
+    #[cfg(test)]
+    pub(super) fn assert_charged(&self) {
+        let all = self.states.iter().map(|(key, stored)| fixed_weight(key) + batches_weight(&stored.state));
+        assert_eq!(self.charge.bytes(), all.sum::<usize>());
     }
 
     /// Records before this offset say nothing that later ones do not say, in a log that ends at `end`.
     pub fn redundant_before(&self, end: i64) -> i64 {
         self.states.values().map(|stored| stored.snapshot_at).min().unwrap_or(end)
     }
+}
+
+/// What a state weighs without its batches.
+fn fixed_weight(key: &SharePartitionKey) -> usize {
+    entry_bytes::<SharePartitionKey, Stored>() + heap_bytes(key.group_id.len())
+}
+
+fn batches_weight(state: &ShareState) -> usize {
+    heap_bytes(state.batches.len() * size_of::<StateBatch>())
 }
 
 fn apply(state: &mut ShareState, update: &Update) {

@@ -41,6 +41,7 @@ impl Log {
             let decoded = decode_record(&encoded.key, encoded.value.as_ref()).unwrap().unwrap();
             assert_eq!(decoded, record);
             self.shard.replay(decoded, i64::try_from(self.records.len()).unwrap());
+            self.shard.assert_charged();
             self.records.push(encoded);
         }
         decision.response

@@ -208,6 +208,7 @@ impl Broker {
 
     fn assert_restart_finds_the_same(&self) {
         let reloaded = self.reloaded();
+        assert_eq!(reloaded.charged(), self.shard.charged());
         assert_eq!(reloaded.deadlines, self.shard.deadlines);
         assert!(reloaded.transactions.keys().eq(self.shard.transactions.keys()));
         for (id, live) in &self.shard.transactions {
