@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{BOTH, PATIENCE, Peer, Way, batch, batch_of, builder, produce_request, single};
-use riverrun_broker::Broker;
+use common::{BOTH, PATIENCE, Peer, Way, batch, batch_of, produce_request, single};
+use riverrun_broker::{Broker, BrokerBuilder};
 use riverrun_core::{
     Uuid,
     protocol::{
@@ -31,6 +31,11 @@ const ACCEPT: i8 = 1;
 const RELEASE: i8 = 2;
 const REJECT: i8 = 3;
 const RENEW: i8 = 4;
+
+/// A broker whose share groups assign at once.
+fn builder() -> BrokerBuilder {
+    common::builder().set("group.share.assignment.interval.ms", "0").expect("a setting")
+}
 
 /// A member of the share group `s`, with its connection.
 struct Member {

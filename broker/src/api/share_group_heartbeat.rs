@@ -35,6 +35,7 @@ pub(super) fn handle(node: &Arc<Node>, context: &RequestContext, request: ShareG
         client_host: context.client_host.clone(),
         session_timeout_ms: Some(settings.share_session_timeout_ms),
         heartbeat_interval_ms: Some(settings.share_heartbeat_interval_ms),
+        assignment_interval_ms: Some(settings.share_assignment_interval_ms),
     };
     let node = Arc::clone(node);
     Reply::later(async move {

@@ -172,7 +172,7 @@ settings! {
     group_min_session_timeout_ms: i32 = 6_000, "group.min.session.timeout.ms", at_least(1), Medium, ReadOnly,
         "The shortest session timeout in milliseconds a group member may ask for.";
     group_share_assignment_interval_ms: i32 = 1_000, "group.share.assignment.interval.ms", at_least(0), Medium, ReadOnly,
-        "Milliseconds between two assignments of a share group; a group may set its own. Assignments are made at once all the same.";
+        "Milliseconds between two assignments of a share group; a group may set its own.";
     group_share_assignors: Vec<String> = vec!["simple".to_owned()], "group.share.assignors", list_of(SHARE_ASSIGNORS), Medium, ReadOnly,
         "The assignor of share groups.";
     group_share_delivery_count_limit: i32 = 5, "group.share.delivery.count.limit", at_least(2), Medium, ReadOnly,
@@ -312,7 +312,7 @@ settings! {
     max_connections_per_ip: i32 = i32::MAX, "max.connections.per.ip", at_least(0), Medium, Dynamic,
         "Open connections from one IP address, above which new ones are closed at once.";
     max_connections_per_ip_overrides: Vec<String> = Vec::new(), "max.connections.per.ip.overrides", counted_hosts(), Medium, Dynamic,
-        "Exceptions to max.connections.per.ip: address:count.";
+        "Exceptions to max.connections.per.ip: host:count. The addresses of a name are looked up when this is set.";
     max_incremental_fetch_session_cache_slots: i32 = 1000, "max.incremental.fetch.session.cache.slots", at_least(0), Medium, ReadOnly,
         "Fetch sessions that are remembered; clients beyond that name all their partitions in every request.";
     max_request_partition_size_limit: i32 = 2_000, "max.request.partition.size.limit", at_least(1), Medium, ReadOnly,

@@ -238,6 +238,7 @@ fn group_config(config: &BrokerConfig) -> GroupConfig {
     group.offsets_retention_check_interval_ms = config.offsets_retention_check_interval_ms;
     group.share.session_timeout_ms = config.group_share_session_timeout_ms;
     group.share.heartbeat_interval_ms = config.group_share_heartbeat_interval_ms;
+    group.share.assignment_interval_ms = config.group_share_assignment_interval_ms;
     group.share.members_max = usize::try_from(config.group_share_max_size).unwrap_or(usize::MAX);
     group.offset_metadata_bytes_max = usize::try_from(config.offset_metadata_max_bytes).unwrap_or(usize::MAX);
     let streams = &mut group.streams;

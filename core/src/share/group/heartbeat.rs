@@ -49,6 +49,8 @@ pub struct ShareHeartbeat {
     pub session_timeout_ms: Option<i32>,
     /// The group's own interval of heartbeats, if it has one.
     pub heartbeat_interval_ms: Option<i32>,
+    /// The group's own time between two assignments, if it has one.
+    pub assignment_interval_ms: Option<i32>,
 }
 
 /// What the member is told.
@@ -126,11 +128,15 @@ impl ShareGroups {
             group.members.insert(member_id.clone(), updated);
         }
         let hash = metadata_hash(&group, topics);
-        is_changed |= hash != group.metadata_hash || group.has_unassigned(topics);
+        let is_pending = group.epoch > group.assignment_epoch;
+        is_changed |= hash != group.metadata_hash || (!is_pending && group.has_unassigned(topics));
         if is_changed {
             group.epoch = group.epoch.saturating_add(1);
             group.metadata_hash = hash;
             out.epoch(group.epoch, hash);
+        }
+        let distance_ms = request.assignment_interval_ms.unwrap_or(self.config.assignment_interval_ms);
+        if (is_changed || is_pending) && group.may_assign(distance_ms, now) {
             let target = group.assign(topics);
             for (member, assigned) in &target {
                 if group.target.get(member) != Some(assigned) {
@@ -139,7 +145,7 @@ impl ShareGroups {
             }
             out.assigned(group.epoch, now.wall_ms);
             group.target = target;
-            group.assignment_epoch = group.epoch;
+            (group.assignment_epoch, group.assigned_ms) = (group.epoch, now.wall_ms);
         }
         let assigned = group.target.get(&member_id).cloned().unwrap_or_default();
         let is_told = request.member_epoch == JOINS || request.topics.is_some() || assigned != current.assigned;
@@ -232,6 +238,14 @@ impl Group {
             };
             !indexes.iter().all(is_assigned)
         })
+    }
+
+    /// Whether the last assignment is old enough for the next, or nobody has anything by it.
+    fn may_assign(&self, distance_ms: i32, now: Now) -> bool {
+        let since_ms = now.wall_ms.saturating_sub(self.assigned_ms);
+        let is_of_nothing = self.target.values().all(|own| own.values().all(BTreeSet::is_empty));
+        // A clock that was set back must not hold the group up.
+        is_of_nothing || !(0..i64::from(distance_ms)).contains(&since_ms)
     }
 
     fn assign(&self, topics: &Image) -> BTreeMap<MemberId, Partitions> {

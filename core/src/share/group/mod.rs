@@ -12,6 +12,11 @@
 //! | the state of partitions has been initialized | + 1 with the next heartbeat | they are assigned |
 //! | offsets are altered | + 1 | the state of the partitions is initialized anew |
 //!
+//! Partitions are assigned with a heartbeat, and not sooner than an interval after the last time (KIP-1263), so that members
+//! that start together cost one assignment; until then each keeps what it has. Other than in Kafka an assignment in which
+//! nobody got anything does not count: it is that of a group whose partitions have no state yet, and which gets them as
+//! soon as they have.
+//!
 //! Partitions are assigned only once the share coordinator has a state for them. Which have one is in the record
 //! `ShareGroupStatePartitionMetadata`: *initializing* from before it is asked until it has answered, then *initialized*.
 //!
@@ -48,6 +53,8 @@ pub struct ShareGroupConfig {
     pub session_timeout_ms: i32,
     /// How often a member is to say that it is alive.
     pub heartbeat_interval_ms: i32,
+    /// The time between two assignments of a group.
+    pub assignment_interval_ms: i32,
     /// Members of one group.
     pub members_max: usize,
     /// Groups in one shard.
@@ -56,7 +63,13 @@ pub struct ShareGroupConfig {
 
 impl Default for ShareGroupConfig {
     fn default() -> Self {
-        Self { session_timeout_ms: 45_000, heartbeat_interval_ms: 5_000, members_max: 200, groups_max: 100_000 }
+        Self {
+            session_timeout_ms: 45_000,
+            heartbeat_interval_ms: 5_000,
+            assignment_interval_ms: 1_000,
+            members_max: 200,
+            groups_max: 100_000,
+        }
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Group {
     pub(super) epoch: i32,
     pub(super) metadata_hash: i64,
     pub(super) assignment_epoch: i32,
+    /// When that was, by the wall clock; 0 if not known.
+    pub(super) assigned_ms: i64,
     pub(super) members: BTreeMap<MemberId, Member>,
     pub(super) target: BTreeMap<MemberId, Partitions>,
     pub(super) current: BTreeMap<MemberId, Current>,
@@ -132,7 +134,8 @@ impl ShareGroups {
             }
             ShareGroupRecord::Target(key, value) => {
                 if let Some(group) = self.known(&key.group_id, value.is_some()) {
-                    group.assignment_epoch = value.as_ref().map_or(0, |value| value.assignment_epoch);
+                    let assigned = value.as_ref().map(|value| (value.assignment_epoch, value.assignment_timestamp));
+                    (group.assignment_epoch, group.assigned_ms) = assigned.unwrap_or_default();
                 }
             }
             ShareGroupRecord::TargetMember(key, value) => {

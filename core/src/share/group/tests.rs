@@ -14,6 +14,8 @@ struct Shard {
     records: Vec<ShareGroupRecord>,
     topics: Image,
     now_ms: i64,
+    /// The group's own time between two assignments.
+    distance_ms: Option<i32>,
 }
 
 impl Shard {
@@ -31,7 +33,8 @@ impl Shard {
         for record in &topics.create_topic(&request, &cluster, &rules).unwrap().records {
             topics.replay(record).unwrap();
         }
-        Self { groups: ShareGroups::new(ShareGroupConfig::default()), records: Vec::new(), topics, now_ms: 0 }
+        let groups = ShareGroups::new(ShareGroupConfig::default());
+        Self { groups, records: Vec::new(), topics, now_ms: 0, distance_ms: None }
     }
 
     fn append(&mut self, records: Vec<ShareGroupRecord>) {
@@ -55,6 +58,7 @@ impl Shard {
             client_host: "/h".to_owned(),
             session_timeout_ms: None,
             heartbeat_interval_ms: None,
+            assignment_interval_ms: self.distance_ms,
         };
         let now = Now { monotonic_ms: self.now_ms, wall_ms: self.now_ms };
         let (records, reply) = self.groups.heartbeat(&request, &self.topics.clone(), now)?;
@@ -99,13 +103,48 @@ fn a_member_gets_what_has_a_state() {
     assert_eq!(shard.beat("a", 1), Err(ShareGroupError::FencedMemberEpoch { current: 3 }));
     assert_eq!(shard.beat("a", 4), Err(ShareGroupError::FencedMemberEpoch { current: 3 }));
 
+    shard.now_ms += 1_000;
     let other = shard.beat("b", 0).unwrap();
     assert_eq!(other.assignment.as_ref().map(all).map(|own| own.len()), Some(1));
     assert_eq!(shard.beat("a", 3).unwrap().assignment.as_ref().map(all).map(|own| own.len()), Some(1));
     assert_eq!(shard.groups.describe("g").unwrap().members.len(), 2);
     shard.beat("b", -1).unwrap();
+    shard.now_ms += 1_000;
     let alone = shard.beat("a", 4).unwrap();
     assert_eq!(alone.assignment.as_ref().map(all), Some(vec![0, 1]));
+    shard.assert_reloads();
+}
+
+#[test]
+fn an_assignment_waits_until_the_last_is_old_enough() {
+    let mut shard = Shard::new(2);
+    let joined = shard.beat("a", 0).unwrap();
+    shard.initialize(&joined);
+    let assigned = shard.beat("a", 2).unwrap();
+    assert_eq!(assigned.assignment.as_ref().map(all), Some(vec![0, 1]), "that of nothing holds nothing up");
+
+    let count = |reply: &ShareHeartbeatReply| reply.assignment.as_ref().map(|assigned| all(assigned).len());
+    shard.now_ms = 999;
+    let early = shard.beat("b", 0).unwrap();
+    assert_eq!((early.member_epoch, count(&early)), (3, Some(0)));
+    let described = shard.groups.describe("g").unwrap();
+    assert_eq!((described.epoch, described.assignment_epoch), (4, 3));
+    let before = shard.records.len();
+    for member in ["a", "b"] {
+        let waits = shard.beat(member, 3).unwrap();
+        assert_eq!((waits.member_epoch, waits.assignment), (3, None));
+    }
+    assert_eq!(shard.records.len(), before, "who waits writes nothing");
+
+    shard.now_ms = 1_000;
+    for member in ["a", "b"] {
+        let told = shard.beat(member, 3).unwrap();
+        assert_eq!((told.member_epoch, count(&told)), (4, Some(1)), "{member}");
+    }
+    shard.now_ms = 500;
+    assert_eq!(count(&shard.beat("c", 0).unwrap()), Some(1), "a clock that was set back holds nothing up");
+    shard.distance_ms = Some(0);
+    assert_eq!(count(&shard.beat("d", 0).unwrap()), Some(1), "a group may have its own");
     shard.assert_reloads();
 }
 
