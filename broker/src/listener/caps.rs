@@ -15,18 +15,22 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
+    thread,
 };
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Origin;
+use super::{
+    connection::Origin,
+    host_caps::{HostCaps, HostCapsInForce, Resolver},
+};
 use crate::{config::Settings, node::Node, security::ListenerSecurity};
 
 /// The caps in force.
@@ -34,26 +38,21 @@ use crate::{config::Settings, node::Node, security::ListenerSecurity};
 pub(crate) struct ConnectionCaps {
     all: i32,
     per_ip: i32,
-    of_ip: HashMap<IpAddr, i32>,
+    hosts: HostCaps,
     /// By index of the listener; none for no cap of its own.
     listeners: Vec<Option<i32>>,
 }
 
 impl Default for ConnectionCaps {
     fn default() -> Self {
-        Self { all: i32::MAX, per_ip: i32::MAX, of_ip: HashMap::new(), listeners: Vec::new() }
+        Self { all: i32::MAX, per_ip: i32::MAX, hosts: HostCaps::default(), listeners: Vec::new() }
     }
 }
 
 impl ConnectionCaps {
-    /// What settings say for these listeners. A host's name in an override stands for its addresses of now.
+    /// What settings say for these listeners.
     pub(crate) fn new(settings: &Settings, listeners: &[Arc<ListenerSecurity>]) -> Self {
         let config = settings.config();
-        let overrides = config.max_connections_per_ip_overrides.iter().filter_map(|entry| {
-            let (host, count) = entry.rsplit_once(':')?;
-            Some((addresses(host.trim().trim_matches(['[', ']'])), count.trim().parse().ok()?))
-        });
-        let of_ip = overrides.flat_map(|(addresses, count): (_, i32)| addresses.into_iter().map(move |ip| (ip, count)));
         let own = |listener: &Arc<ListenerSecurity>| {
             let name = &listener.name;
             let is_own = settings.is_listeners_own(name, "max.connections");
@@ -62,27 +61,8 @@ impl ConnectionCaps {
         Self {
             all: config.max_connections,
             per_ip: config.max_connections_per_ip,
-            of_ip: of_ip.collect(),
+            hosts: HostCaps::new(&config.max_connections_per_ip_overrides),
             listeners: listeners.iter().map(own).collect(),
-        }
-    }
-
-    /// The cap for one address: its own, or that of all.
-    fn of_ip(&self, ip: IpAddr) -> i32 {
-        self.of_ip.get(&ip).copied().unwrap_or(self.per_ip)
-    }
-}
-
-/// The addresses of a host; a name is looked up, and one that nobody knows has none.
-fn addresses(host: &str) -> Vec<IpAddr> {
-    if let Ok(ip) = host.parse() {
-        return vec![ip];
-    }
-    match (host, 0).to_socket_addrs() {
-        Ok(found) => found.map(|address| address.ip()).collect(),
-        Err(error) => {
-            tracing::warn!(host, %error, "max.connections.per.ip.overrides: the host has no address, so it has no bound of its own");
-            Vec::new()
         }
     }
 }
@@ -94,11 +74,14 @@ pub(super) struct Slots {
     state: Mutex<State>,
     /// A connection has gone, or the caps have changed.
     changed: Notify,
+    /// Who knows the addresses of hosts.
+    resolver: Resolver,
 }
 
 #[derive(Debug, Default)]
 struct State {
     caps: ConnectionCaps,
+    hosts: HostCapsInForce,
     open: HashMap<u64, Arc<Activity>>,
     by_ip: HashMap<IpAddr, usize>,
     by_listener: HashMap<usize, usize>,
@@ -145,15 +128,36 @@ enum NoSlot {
 }
 
 impl Slots {
-    /// Puts other caps in force, and has those connections closed that are too many now.
-    pub(super) fn set_caps(&self, caps: ConnectionCaps) {
-        let surplus = {
+    /// Puts other caps in force, and has those connections closed that are too many now. Hosts' names are looked up
+    /// meanwhile, see [`host_caps`](super::host_caps).
+    pub(super) fn set_caps(self: &Arc<Self>, mut caps: ConnectionCaps) {
+        let (surplus, asks) = {
             let mut state = self.lock();
+            let asks = state.hosts.set(std::mem::take(&mut caps.hosts));
             state.caps = caps;
-            state.surplus()
+            (state.surplus(), asks)
         };
         surplus.iter().for_each(|activity| activity.surplus.cancel());
         self.changed.notify_waiters();
+        if asks {
+            self.ask_for_names();
+        }
+    }
+
+    fn ask_for_names(self: &Arc<Self>) {
+        let slots = Arc::clone(self);
+        let next_name = |slots: &Self| slots.lock().hosts.next_name();
+        let ask = move || {
+            while let Some(name) = next_name(&slots) {
+                let answer = slots.resolver.ask(&name);
+                slots.lock().hosts.learn(&name, answer);
+                slots.changed.notify_waiters();
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("riverrun-hosts".to_owned()).spawn(ask) {
+            tracing::error!(%error, "no thread to look up the hosts of max.connections.per.ip.overrides");
+            self.lock().hosts.cannot_ask();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -162,6 +166,11 @@ impl Slots {
 }
 
 impl State {
+    /// The cap for one address: its own, or that of all.
+    fn of_ip(&self, ip: IpAddr) -> i32 {
+        self.hosts.of_ip(ip).unwrap_or(self.caps.per_ip)
+    }
+
     /// Those beyond `max.connections` on which nothing has come for longest.
     fn surplus(&self) -> Vec<Arc<Activity>> {
         let max = usize::try_from(self.caps.all).unwrap_or(usize::MAX);
@@ -177,7 +186,7 @@ impl State {
 
     fn room(&self, ip: IpAddr, listener: usize) -> Result<(), NoSlot> {
         let has_room = |count: usize, max: i32| usize::try_from(max).is_ok_and(|max| count < max);
-        let limit = self.caps.of_ip(ip);
+        let limit = self.of_ip(ip);
         if !has_room(self.by_ip.get(&ip).copied().unwrap_or(0), limit) {
             return Err(NoSlot::OfAddress(Cap { setting: "max.connections.per.ip", limit }));
         }
@@ -259,13 +268,67 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
+    use std::{io, sync::mpsc};
+
     use super::*;
 
-    #[test]
-    fn a_host_is_its_addresses() {
-        assert_eq!(addresses("10.1.2.3"), [IpAddr::from([10, 1, 2, 3])]);
-        assert_eq!(addresses("::1"), [IpAddr::from(std::net::Ipv6Addr::LOCALHOST)]);
-        assert!(addresses("localhost").iter().all(IpAddr::is_loopback));
-        assert!(!addresses("localhost").is_empty());
+    type Answer = io::Result<Vec<IpAddr>>;
+
+    /// A resolver that says what it is asked, and answers when it is told to.
+    fn scripted() -> (Resolver, mpsc::Receiver<String>, mpsc::Sender<Answer>) {
+        let (asked, questions) = mpsc::channel();
+        let (answer, answers) = mpsc::channel();
+        let answers = Mutex::new(answers);
+        let resolver = Resolver::new(move |name| {
+            asked.send(name.to_owned()).unwrap();
+            answers.lock().unwrap().recv().unwrap()
+        });
+        (resolver, questions, answer)
+    }
+
+    fn set(slots: &Arc<Slots>, overrides: &str) {
+        let mut settings = Settings::default();
+        settings.set("max.connections", "7").unwrap();
+        settings.set("max.connections.per.ip", "9").unwrap();
+        settings.set("max.connections.per.ip.overrides", overrides).unwrap();
+        slots.set_caps(ConnectionCaps::new(&settings, &[]));
+    }
+
+    fn cap(slots: &Slots, last: u8) -> i32 {
+        slots.lock().of_ip(IpAddr::from([10, 0, 0, last]))
+    }
+
+    async fn answer(slots: &Slots, answers: &mpsc::Sender<Answer>, answer: Answer) {
+        let mut changed = pin!(slots.changed.notified());
+        changed.as_mut().enable();
+        answers.send(answer).unwrap();
+        changed.await;
+    }
+
+    /// The thread that asks is held in its question while the settings change again and again.
+    #[tokio::test]
+    async fn nothing_waits_for_the_addresses_of_a_name() {
+        let (resolver, asked, answers) = scripted();
+        let slots = Arc::new(Slots { resolver, ..Slots::default() });
+        set(&slots, "here:1,10.0.0.1:2,there:3");
+        assert_eq!(asked.recv().unwrap(), "here");
+        assert_eq!((cap(&slots, 1), cap(&slots, 2)), (2, 9), "all else is in force");
+        assert_eq!(slots.lock().caps.all, 7);
+        set(&slots, "10.0.0.1:5,there:4");
+        assert_eq!((cap(&slots, 1), cap(&slots, 2)), (5, 9));
+
+        answer(&slots, &answers, Ok(vec![IpAddr::from([10, 0, 0, 3])])).await;
+        assert_eq!(cap(&slots, 3), 9, "that name is not set any more");
+        assert_eq!(asked.recv().unwrap(), "there");
+        answer(&slots, &answers, Ok(vec![IpAddr::from([10, 0, 0, 2])])).await;
+        assert_eq!(cap(&slots, 2), 4);
+
+        set(&slots, "there:6,nowhere:8");
+        assert_eq!(cap(&slots, 2), 6, "what the name stood for holds until it is known anew");
+        for name in ["nowhere", "there"] {
+            assert_eq!(asked.recv().unwrap(), name);
+            answer(&slots, &answers, Err(io::ErrorKind::NotFound.into())).await;
+        }
+        assert_eq!((cap(&slots, 1), cap(&slots, 2)), (9, 6), "and if it is not found");
     }
 }

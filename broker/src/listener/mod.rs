@@ -3,6 +3,7 @@
 mod caps;
 mod connection;
 mod frame_buffer;
+mod host_caps;
 mod memory;
 mod out_buffer;
 mod sendfile;
@@ -46,7 +47,7 @@ const REFUSED_MAX: usize = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct OpenConnections {
     next_id: AtomicU64,
-    slots: Slots,
+    slots: Arc<Slots>,
     /// Record bytes in responses that are not sent yet.
     unsent: AtomicUsize,
     /// Connections that are kept unread until they are closed.
@@ -61,7 +62,7 @@ impl OpenConnections {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Puts other caps on connections in force.
+    /// Puts other caps on connections in force. Does not block.
     pub(crate) fn set_caps(&self, caps: ConnectionCaps) {
         self.slots.set_caps(caps);
     }
