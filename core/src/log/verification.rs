@@ -47,10 +47,12 @@ struct Pending {
     since_ms: i64,
 }
 
-/// The guards of a log.
+/// The guards of a log. Invariant: both maps hold the same guards.
 #[derive(Debug, Default)]
 pub(super) struct Verifications {
     by_producer: BTreeMap<i64, Pending>,
+    /// Who has each guard: the longest waiting comes first.
+    by_guard: BTreeMap<VerificationGuard, i64>,
     last: u64,
 }
 
@@ -65,15 +67,17 @@ impl Verifications {
             }
             return pending.guard;
         }
-        if self.by_producer.len() >= GUARDS_MAX {
-            let oldest = self.by_producer.iter().min_by_key(|(_, pending)| pending.guard).map(|(id, _)| *id);
-            oldest.map(|id| self.by_producer.remove(&id));
+        if self.by_producer.len() >= GUARDS_MAX
+            && let Some((_, oldest)) = self.by_guard.pop_first()
+        {
+            self.by_producer.remove(&oldest);
         }
         self.last += 1;
         let guard = VerificationGuard(self.last);
         let pending =
             Pending { guard, epoch: producer_epoch, lowest_sequence: base_sequence, raises_epoch, since_ms: now_ms };
         self.by_producer.insert(producer_id, pending);
+        self.by_guard.insert(guard, producer_id);
         guard
     }
 
@@ -96,10 +100,49 @@ impl Verifications {
 
     /// A transactional batch or a marker of the producer was appended: its guard is spent.
     pub(super) fn spend(&mut self, producer_id: i64) {
-        self.by_producer.remove(&producer_id);
+        if let Some(pending) = self.by_producer.remove(&producer_id) {
+            self.by_guard.remove(&pending.guard);
+        }
     }
 
     pub(super) fn expire(&mut self, timestamp: i64) {
         self.by_producer.retain(|_, pending| pending.since_ms > timestamp);
+        self.by_guard.retain(|_, producer_id| self.by_producer.contains_key(producer_id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begin(guards: &mut Verifications, producer_id: i64, now_ms: i64) -> VerificationGuard {
+        let start = TransactionStart { producer_id, producer_epoch: 0, base_sequence: 0, raises_epoch: true };
+        guards.begin(&start, now_ms)
+    }
+
+    #[test]
+    fn the_longest_waiting_makes_room() {
+        let mut guards = Verifications::default();
+        let count = i64::try_from(GUARDS_MAX).unwrap();
+        // The ids fall while the guards rise.
+        for id in (0..count).rev() {
+            begin(&mut guards, id, count - id);
+        }
+        let kept = begin(&mut guards, count - 1, 0);
+        assert_eq!(kept, VerificationGuard(1), "who has a guard shares it");
+        guards.spend(count - 2);
+        begin(&mut guards, count, count);
+        assert!(guards.by_producer.contains_key(&(count - 1)), "there was room");
+        begin(&mut guards, count + 1, count);
+        assert!(!guards.by_producer.contains_key(&(count - 1)), "it waited longest");
+        begin(&mut guards, count - 1, count);
+        assert!(!guards.by_producer.contains_key(&(count - 3)), "it waited longest after that");
+        for expired_ms in [count / 2, count] {
+            guards.expire(expired_ms);
+            let both = guards.by_guard.iter().map(|(guard, id)| (*id, *guard));
+            let by_producer = guards.by_producer.iter().map(|(id, pending)| (*id, pending.guard));
+            assert_eq!(both.collect::<BTreeMap<_, _>>(), by_producer.collect());
+        }
+        assert!(guards.by_producer.is_empty());
     }
 }
