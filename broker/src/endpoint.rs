@@ -47,6 +47,8 @@ impl fmt::Display for Endpoint {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -57,5 +59,16 @@ mod tests {
         assert_eq!(parse("INTERNAL://[::1]:9"), Ok(("INTERNAL".to_owned(), "::1".to_owned(), 9)));
         assert_eq!(parse("sasl_ssl://h:1"), Ok(("SASL_SSL".to_owned(), "h".to_owned(), 1)));
         assert_eq!(parse("nonsense"), Err(ParseEndpointError::Form));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "[A-Za-z0-9:/.\\[\\]_é-]{0,30}") {
+            let Ok(endpoint) = text.parse::<Endpoint>() else { return Ok(()) };
+            if !endpoint.host.contains(['[', ']', '/']) {
+                let again: Endpoint = format!("{}://{endpoint}", endpoint.name).parse().unwrap();
+                prop_assert_eq!(again, endpoint);
+            }
+        }
     }
 }

@@ -148,23 +148,25 @@ fn dotted(id: &[u8]) -> String {
             number = 0;
         }
     }
-    let mut text = String::new();
-    for (index, number) in numbers.iter().enumerate() {
+    let mut parts = Vec::with_capacity(numbers.len() + 1);
+    for (index, number) in numbers.into_iter().enumerate() {
         if index == 0 {
             let root = (number / 40).min(2);
-            text = format!("{root}.{}", number - root * 40);
+            parts.push(root.to_string());
+            parts.push((number - root * 40).to_string());
         } else {
-            text = format!("{text}.{number}");
+            parts.push(number.to_string());
         }
     }
-    text
+    parts.join(".")
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
-    use super::*;
+    use super::{OBJECT_ID, SEQUENCE, SET, subject};
 
     #[test]
     fn the_subject_is_written_as_java_does() {
@@ -188,6 +190,34 @@ mod tests {
         let der: &[u8] = certificate.der();
         for length in 0..60 {
             assert!(subject(&der[..length]).is_err(), "{length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            let _ = subject(&bytes);
+        }
+
+        /// A name of any attributes: what is read has as many parts as were written.
+        #[test]
+        fn any_name_is_read(names in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..20),
+            any::<u8>(), proptest::collection::vec(any::<u8>(), 0..60)), 0..4)) {
+            let tagged = |tag: u8, content: &[u8]| {
+                let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+                [&[tag, 0x82, length[0], length[1]][..], content].concat()
+            };
+            let attribute = |(id, tag, value): &(Vec<u8>, u8, Vec<u8>)| {
+                let pair = [tagged(OBJECT_ID, id), tagged(*tag, value)].concat();
+                tagged(SET, &tagged(SEQUENCE, &pair))
+            };
+            let name = tagged(SEQUENCE, &names.iter().map(attribute).collect::<Vec<_>>().concat());
+            let before: Vec<u8> = (0..4).flat_map(|_| tagged(SEQUENCE, &[])).collect();
+            let certificate = tagged(SEQUENCE, &tagged(SEQUENCE, &[before, name].concat()));
+            let subject = subject(&certificate).unwrap();
+            // A comma in a value is written with a backslash before it.
+            let commas = subject.matches(',').count() - subject.matches("\\,").count();
+            prop_assert!(commas <= names.len().saturating_sub(1), "{subject}");
         }
     }
 }

@@ -264,6 +264,7 @@ mod tests {
         sync::mpsc,
     };
 
+    use proptest::prelude::*;
     use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivateKeyDer};
 
     use super::*;
@@ -373,6 +374,46 @@ mod tests {
         ] {
             let refused = Jwks::new(url, Settings::default().config()).unwrap_err();
             assert!(refused.problem.contains(expected), "{url}: {}", refused.problem);
+        }
+    }
+
+    /// A value that a key's field may have.
+    fn field() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::from),
+            "[A-Za-z0-9_=+-]{0,86}".prop_map(Value::from),
+            prop_oneof![
+                Just("RSA"),
+                Just("EC"),
+                Just("P-256"),
+                Just("P-384"),
+                Just("sig"),
+                Just("ES256"),
+                Just("AQAB")
+            ]
+            .prop_map(Value::from),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_key_set_or_none(text: String) {
+            prop_assert!(parse_keys(&text).is_err());
+        }
+
+        #[test]
+        fn no_key_made_any_bytes(
+            keys in proptest::collection::vec(proptest::collection::hash_map(
+                prop_oneof![Just("kty"), Just("crv"), Just("n"), Just("e"), Just("x"), Just("y"), Just("alg"), Just("use")],
+                field(), 0..9), 0..4),
+            signed in any::<Vec<u8>>(),
+            mark in any::<Vec<u8>>(),
+        ) {
+            let Ok(keys) = parse_keys(&serde_json::json!({ "keys": keys }).to_string()) else { return Ok(()) };
+            for algorithm in ["RS256", "RS512", "PS256", "ES256", "ES384", "none", ""] {
+                prop_assert!(!keys.iter().any(|key| key.verify(algorithm, &signed, &mark)));
+            }
         }
     }
 }

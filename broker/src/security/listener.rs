@@ -135,6 +135,8 @@ impl ListenerSecurity {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -146,5 +148,24 @@ mod tests {
         assert!(listener_protocol(settings.config(), "OUTSIDE").is_err(), "a wrong entry is not passed over");
         settings.set("listener.security.protocol.map", "outside:ssl").unwrap();
         assert_eq!(listener_protocol(settings.config(), "OUTSIDE").unwrap(), SecurityProtocol::Ssl);
+    }
+
+    proptest! {
+        /// A map with an entry that is none is refused as a whole, whichever listener is asked for.
+        #[test]
+        fn any_map_is_read_or_refused(entries in proptest::collection::vec("[A-Za-z:_ é]{0,12}", 0..4), own in any::<bool>()) {
+            let mut entries = entries;
+            if own {
+                entries.push("OWN:SASL_SSL".to_owned());
+            }
+            let mut settings = Settings::default();
+            if settings.set("listener.security.protocol.map", &entries.join(",")).is_err() {
+                return Ok(());
+            }
+            match listener_protocol(settings.config(), "own") {
+                Ok(protocol) => prop_assert!(own && protocol == SecurityProtocol::SaslSsl),
+                Err(error) => prop_assert!(!error.to_string().is_empty()),
+            }
+        }
     }
 }

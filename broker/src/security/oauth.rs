@@ -7,7 +7,7 @@
 //! Source: RFC 7628, RFC 7519, RFC 7517; Kafka `OAuthBearerSaslServer`, `BrokerJwtValidator`.
 
 use bytes::Bytes;
-use riverrun_core::sasl::base64_decode_url;
+use riverrun_core::sasl::{OAuthBearerMessage, base64_decode_url};
 use serde_json::Value;
 
 use super::{
@@ -138,11 +138,10 @@ impl OAuthExchange {
             return Err(SaslFailure { reason, told: Some("{\"status\":\"invalid_token\"}".to_owned()) });
         }
         let malformed = || SaslFailure::silent("Invalid OAUTHBEARER client first message");
-        let message = std::str::from_utf8(token).map_err(|_| malformed())?;
-        let (authorization_id, bearer) = client_message(message).ok_or_else(malformed)?;
-        match oauth.check(bearer, wall_ms) {
+        let message = OAuthBearerMessage::parse(token).ok_or_else(malformed)?;
+        match oauth.check(message.token, wall_ms) {
             Ok(done) => {
-                if authorization_id.is_some_and(|id| id != done.user) {
+                if message.authorization_id.is_some_and(|id| id != done.user) {
                     return Err(SaslFailure::silent("the authorization id is not the token's"));
                 }
                 Ok(SaslStep { token: Bytes::new(), done: Some(done) })
@@ -156,19 +155,9 @@ impl OAuthExchange {
     }
 }
 
-/// Authorization id and token of a client's message: `n,a=id,^Aauth=Bearer token^A^A`.
-fn client_message(message: &str) -> Option<(Option<&str>, &str)> {
-    let (header, pairs) = message.split_once('\u{1}')?;
-    let authorization_id = header.strip_prefix("n,")?.strip_suffix(',')?;
-    let authorization_id = if authorization_id.is_empty() { None } else { Some(authorization_id.strip_prefix("a=")?) };
-    let pairs = pairs.strip_suffix("\u{1}\u{1}")?;
-    let auth = pairs.split('\u{1}').find_map(|pair| pair.strip_prefix("auth="))?;
-    let (scheme, token) = auth.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| (authorization_id, token.trim()))
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use ring::{
         rand::SystemRandom,
         signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
@@ -262,5 +251,44 @@ mod tests {
         assert!(exchange.step(&issuer.oauth, b"\x01", 0).is_err());
         let mut exchange = OAuthExchange::default();
         assert!(exchange.step(&issuer.oauth, b"nonsense", 0).is_err());
+    }
+
+    /// A value that a claim may have.
+    fn claim() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,9}".prop_map(Value::from),
+            prop_oneof![Just("https://issuer"), Just("kafka"), Just("alice")].prop_map(Value::from),
+            proptest::collection::vec(prop_oneof![Just("kafka"), Just("x")], 0..3).prop_map(Value::from),
+        ]
+    }
+
+    proptest! {
+        /// Whatever a signed token claims, it is taken only if it names issuer, audience, expiry and user.
+        #[test]
+        fn any_claims_are_taken_or_refused(
+            claims in proptest::collection::hash_map(
+                prop_oneof![Just("iss"), Just("aud"), Just("exp"), Just("nbf"), Just("iat"), Just("sub")], claim(), 0..7),
+            wall_ms in 0i64..,
+        ) {
+            let issuer = issuer();
+            let token = issuer.token(HEADER, &serde_json::json!(claims).to_string());
+            if let Ok(done) = issuer.oauth.check(&token, wall_ms) {
+                prop_assert_eq!(claims.get("iss").and_then(Value::as_str), Some("https://issuer"));
+                prop_assert_eq!(claims.get("sub").and_then(Value::as_str), Some(done.user.as_str()));
+                prop_assert!(claims.contains_key("aud") && done.expires_at_ms.is_some());
+            }
+        }
+
+        #[test]
+        fn any_token_that_nobody_signed_is_refused(
+            parts in proptest::collection::vec("[A-Za-z0-9_=.-]{0,40}", 0..5), header in any::<bool>(),
+        ) {
+            let issuer = issuer();
+            let header = if header { format!("{}.", url(HEADER.as_bytes())) } else { String::new() };
+            prop_assert!(issuer.oauth.check(&(header + &parts.join(".")), 0).is_err());
+        }
     }
 }

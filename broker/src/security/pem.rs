@@ -106,3 +106,38 @@ pub(crate) fn roots(setting: &'static str, text: &str) -> Result<RootCertStore, 
     }
     Ok(roots)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use riverrun_core::sasl::base64_encode;
+
+    use super::*;
+
+    const SETTING: &str = "ssl.keystore.location";
+
+    proptest! {
+        #[test]
+        fn any_section_is_taken_or_refused(
+            name in prop_oneof![
+                Just("CERTIFICATE"), Just("PRIVATE KEY"), Just("RSA PRIVATE KEY"), Just("ENCRYPTED PRIVATE KEY"), Just("X"),
+            ],
+            content in any::<Vec<u8>>(),
+            around in "[ -~\\n]{0,30}",
+            is_whole in any::<bool>(),
+        ) {
+            let end = if is_whole { format!("\n-----END {name}-----\n") } else { String::new() };
+            let text = format!("{around}\n-----BEGIN {name}-----\n{}{end}{around}", base64_encode(&content));
+            let found = certificates(SETTING, &text);
+            prop_assert!(found.is_err() || (is_whole && name == "CERTIFICATE"), "{text}");
+            prop_assert!(roots(SETTING, &text).is_err(), "no bytes are a certificate by chance");
+            prop_assert!(private_key(SETTING, &text, None).is_err() || name.ends_with("PRIVATE KEY"));
+            prop_assert!(name != "ENCRYPTED PRIVATE KEY" || private_key(SETTING, &text, Some(&Secret::new("p"))).is_err());
+        }
+
+        #[test]
+        fn any_text_holds_nothing(text: String) {
+            prop_assert!(certificates(SETTING, &text).is_err() && private_key(SETTING, &text, None).is_err());
+        }
+    }
+}

@@ -179,6 +179,8 @@ fn until_slash(text: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn map(rules: &str, name: &str) -> Option<String> {
@@ -213,5 +215,20 @@ mod tests {
         assert_eq!((principal.kind(), principal.name()), ("User", "CN=a:b"));
         assert_eq!(principal.to_string(), "User:CN=a:b");
         assert!("alice".parse::<Principal>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_rules_are_read_or_refused(
+            rules in "(DEFAULT|RULE:[a-z.*()$^\\[\\]\\\\]{0,8}/[$0-9a-zé\\\\]{0,8}/[LU]?|,| |[a-z/]){0,6}",
+            name in ".{0,20}",
+        ) {
+            if let Ok(rules) = rules.parse::<PrincipalRules>() {
+                let _ = rules.apply(&name);
+            }
+            if let Ok(principal) = name.parse::<Principal>() {
+                prop_assert_eq!(principal.to_string(), name);
+            }
+        }
     }
 }

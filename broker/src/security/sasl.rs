@@ -14,7 +14,7 @@ use bytes::Bytes;
 use riverrun_core::{
     metadata::{Image, SCRAM_ITERATIONS_MIN, ScramMechanism},
     sasl::{
-        base64_encode, jaas, same_secret,
+        InvalidPlain, PlainMessage, base64_encode, jaas, same_secret,
         scram::{ScramServer, UnknownUsers},
     },
 };
@@ -197,28 +197,21 @@ impl SaslListener {
 
     fn plain(&self, token: &[u8]) -> Result<SaslStep, SaslFailure> {
         let failed = |words: &str| SaslFailure::told(format!("Authentication failed: {words}"));
-        let text =
-            std::str::from_utf8(token).map_err(|_| SaslFailure::silent("Invalid SASL/PLAIN response: not UTF-8"))?;
-        let parts: Vec<_> = text.split('\0').collect();
-        let [authorization_id, user, password] = parts.as_slice() else {
-            return Err(SaslFailure::silent(format!("expected 3 parts of a PLAIN token, got {}", parts.len())));
-        };
-        if user.is_empty() {
-            return Err(failed("username not specified"));
-        }
-        if password.is_empty() {
-            return Err(failed("password not specified"));
-        }
-        let expected = self.plain_users.get(*user);
+        let message = PlainMessage::parse(token).map_err(|invalid| match invalid {
+            InvalidPlain::NotText | InvalidPlain::Parts { .. } => SaslFailure::silent(invalid.to_string()),
+            InvalidPlain::NoUser | InvalidPlain::NoPassword => failed(&invalid.to_string()),
+        })?;
+        let PlainMessage { authorization_id, user, password } = message;
+        let expected = self.plain_users.get(user);
         // A user that does not exist costs the same comparison.
         let fits = same_secret(password.as_bytes(), expected.map_or("", |password| password.reveal()).as_bytes());
         if !fits || expected.is_none() {
             return Err(failed("Invalid username or password"));
         }
-        if !authorization_id.is_empty() && authorization_id != user {
+        if authorization_id.is_some_and(|id| id != user) {
             return Err(failed("Client requested an authorization id that is different from username"));
         }
-        let done = Authenticated { user: (*user).to_owned(), expires_at_ms: None };
+        let done = Authenticated { user: user.to_owned(), expires_at_ms: None };
         Ok(SaslStep { token: Bytes::new(), done: Some(done) })
     }
 }

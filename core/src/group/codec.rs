@@ -119,8 +119,7 @@ pub fn decode_record(key: &Bytes, value: Option<&Bytes>) -> Result<Option<GroupR
         other if consumer::codec::is_consumer_record(other) => consumer::codec::decode(other, key, value)?,
         other if streams::codec::is_streams_record(other) => streams::codec::decode(other, key, value)?,
         other => {
-            let share = share::group::decode(other, key, value).map_err(DecodeRecordError::Key)?;
-            return Ok(share.map(GroupRecord::Share));
+            return Ok(share::group::decode(other, key, value)?.map(GroupRecord::Share));
         }
     };
     Ok(Some(record))
@@ -263,7 +262,10 @@ mod tests {
         // No record type of Kafka 4.3 has this number.
         assert_eq!(decode_record(&hex("0063 0001 67"), None), Ok(None));
         assert!(matches!(decode_record(&hex("00"), None), Err(DecodeRecordError::Key(_))));
-        assert!(matches!(decode_record(&key, Some(&hex("0004 00"))), Err(DecodeRecordError::Value { .. })));
+        let (share_key, cut) = (hex("000b 0001 67"), hex("0000 00"));
+        for (key, cut) in [(key, hex("0004 00")), (share_key, cut)] {
+            assert!(matches!(decode_record(&key, Some(&cut)), Err(DecodeRecordError::Value { .. })), "{key:?}");
+        }
     }
 
     proptest! {

@@ -132,7 +132,8 @@ fn by_topic(value: &TransactionMetadata) -> Vec<PartitionsSchema> {
 }
 
 fn from_wire(value: TransactionLogValue, state: TransactionState) -> TransactionMetadata {
-    let topics = value.transaction_partitions.unwrap_or_default();
+    // Without a transaction there is none of its partitions, whatever the record says: Kafka does not read them either.
+    let topics = value.transaction_partitions.filter(|_| state != TransactionState::Empty).unwrap_or_default();
     let partitions = topics.into_iter().flat_map(|PartitionsSchema { topic, partition_ids }| {
         let topic: std::sync::Arc<str> = topic.into();
         partition_ids.into_iter().map(move |partition| TopicPartition::new(topic.clone(), partition))

@@ -5,16 +5,20 @@
 
 use bytes::Bytes;
 
-use crate::protocol::{
-    DecodeError, DecodeLimits, EncodeError, decode_key, decode_versioned, encode_key, encode_versioned,
-    records::{
-        ShareGroupCurrentMemberAssignmentKey as CurrentKey, ShareGroupCurrentMemberAssignmentValue as CurrentValue,
-        ShareGroupMemberMetadataKey as MemberKey, ShareGroupMemberMetadataValue as MemberValue,
-        ShareGroupMetadataKey as GroupKey, ShareGroupMetadataValue as GroupValue,
-        ShareGroupStatePartitionMetadataKey as PartitionsKey, ShareGroupStatePartitionMetadataValue as PartitionsValue,
-        ShareGroupTargetAssignmentMemberKey as TargetMemberKey,
-        ShareGroupTargetAssignmentMemberValue as TargetMemberValue, ShareGroupTargetAssignmentMetadataKey as TargetKey,
-        ShareGroupTargetAssignmentMetadataValue as TargetValue,
+use crate::{
+    group::DecodeRecordError,
+    protocol::{
+        DecodeLimits, EncodeError, decode_key, decode_versioned, encode_key, encode_versioned,
+        records::{
+            ShareGroupCurrentMemberAssignmentKey as CurrentKey, ShareGroupCurrentMemberAssignmentValue as CurrentValue,
+            ShareGroupMemberMetadataKey as MemberKey, ShareGroupMemberMetadataValue as MemberValue,
+            ShareGroupMetadataKey as GroupKey, ShareGroupMetadataValue as GroupValue,
+            ShareGroupStatePartitionMetadataKey as PartitionsKey,
+            ShareGroupStatePartitionMetadataValue as PartitionsValue,
+            ShareGroupTargetAssignmentMemberKey as TargetMemberKey,
+            ShareGroupTargetAssignmentMemberValue as TargetMemberValue,
+            ShareGroupTargetAssignmentMetadataKey as TargetKey, ShareGroupTargetAssignmentMetadataValue as TargetValue,
+        },
     },
 };
 
@@ -62,21 +66,24 @@ pub(crate) fn decode(
     record_type: i16,
     key: &Bytes,
     value: Option<&Bytes>,
-) -> Result<Option<ShareGroupRecord>, DecodeError> {
+) -> Result<Option<ShareGroupRecord>, DecodeRecordError> {
     let limits = DecodeLimits::default();
     macro_rules! both {
-        ($variant:ident, $value:ty) => {{
-            let value = value.map(|value| decode_versioned::<$value>(value, &limits)).transpose()?;
-            ShareGroupRecord::$variant(decode_key(key, &limits)?, value.map(|(_, value)| value))
+        ($variant:ident, $key:ty, $value:ty) => {{
+            let key: $key = decode_key(key, &limits).map_err(DecodeRecordError::Key)?;
+            let value = value.map(|value| decode_versioned::<$value>(value, &limits)).transpose();
+            let failed = |source| DecodeRecordError::Value { group: key.group_id.clone(), source };
+            let value = value.map_err(failed)?.map(|(_, value)| value);
+            ShareGroupRecord::$variant(key, value)
         }};
     }
     Ok(Some(match record_type {
-        10 => both!(Member, MemberValue),
-        11 => both!(Group, GroupValue),
-        12 => both!(Target, TargetValue),
-        13 => both!(TargetMember, TargetMemberValue),
-        14 => both!(Current, CurrentValue),
-        15 => both!(Partitions, PartitionsValue),
+        10 => both!(Member, MemberKey, MemberValue),
+        11 => both!(Group, GroupKey, GroupValue),
+        12 => both!(Target, TargetKey, TargetValue),
+        13 => both!(TargetMember, TargetMemberKey, TargetMemberValue),
+        14 => both!(Current, CurrentKey, CurrentValue),
+        15 => both!(Partitions, PartitionsKey, PartitionsValue),
         _ => return Ok(None),
     }))
 }

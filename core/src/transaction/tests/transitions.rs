@@ -3,10 +3,13 @@
 use super::harness::{Broker, ID, Outcome, TIMEOUT_MS, partition, producer};
 use crate::{
     ProducerId,
-    protocol::ErrorCode,
+    protocol::{
+        ErrorCode, encode_key, encode_versioned,
+        records::{TransactionLogKey, TransactionLogValue, transaction_log::PartitionsSchema},
+    },
     transaction::{
         InitRequest, ListFilter, ProducerIdAndEpoch, TransactionState, TransactionVersion, decode_record,
-        partition_for_transactional_id,
+        encode_record, partition_for_transactional_id,
     },
 };
 
@@ -364,4 +367,26 @@ fn no_bytes_panic_and_foreign_records_are_skipped() {
     assert_eq!(decode_record(&bytes::Bytes::from_static(&[0, 1, 0, 0]), None), Ok(None));
     assert!(decode_record(&bytes::Bytes::from_static(&[0]), None).is_err());
     assert!(decode_record(&bytes::Bytes::from_static(&[0, 0, 0, 1, b't']), Some(&bytes::Bytes::new())).is_err());
+}
+
+#[test]
+fn partitions_of_no_transaction_are_not_read() {
+    let wire = TransactionLogValue {
+        producer_id: 1,
+        previous_producer_id: -1,
+        next_producer_id: -1,
+        producer_epoch: 0,
+        next_producer_epoch: -1,
+        transaction_timeout_ms: 1,
+        transaction_status: TransactionState::Empty.id(),
+        transaction_partitions: Some(vec![PartitionsSchema { topic: "t".to_owned(), partition_ids: vec![0] }]),
+        transaction_last_update_timestamp_ms: 0,
+        transaction_start_timestamp_ms: -1,
+        client_transaction_version: 0,
+    };
+    let key = encode_key(&TransactionLogKey { transactional_id: ID.to_owned() }).unwrap();
+    let record = decode_record(&key, Some(&encode_versioned(&wire, 1).unwrap())).unwrap().unwrap();
+    assert!(record.value.as_ref().unwrap().partitions.is_empty());
+    let again = encode_record(&record).unwrap();
+    assert_eq!(decode_record(&again.key, again.value.as_ref()), Ok(Some(record)), "what is read can be written");
 }
