@@ -8,11 +8,13 @@ use riverrun_core::protocol::{
     ErrorCode,
     messages::{
         AlterShareGroupOffsetsRequest, ApiVersionsRequest, ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest,
-        DeleteShareGroupOffsetsRequest, DescribeConfigsRequest, DescribeShareGroupOffsetsRequest,
-        IncrementalAlterConfigsRequest, ListConfigResourcesRequest, ShareAcknowledgeRequest, ShareFetchRequest,
-        ShareGroupDescribeRequest, ShareGroupHeartbeatRequest, UpdateFeaturesRequest, UpdateFeaturesResponse,
+        DeleteShareGroupOffsetsRequest, DescribeAclsRequest, DescribeConfigsRequest, DescribeShareGroupOffsetsRequest,
+        ElectLeadersRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest,
+        ShareAcknowledgeRequest, ShareFetchRequest, ShareGroupDescribeRequest, ShareGroupHeartbeatRequest,
+        UnregisterBrokerRequest, UpdateFeaturesRequest, UpdateFeaturesResponse,
         describe_configs::{DescribeConfigsResource, DescribeConfigsResourceResult},
         describe_share_group_offsets::DescribeShareGroupOffsetsRequestGroup,
+        elect_leaders,
         incremental_alter_configs::{AlterConfigsResource, AlterableConfig},
         update_features::FeatureUpdateKey,
     },
@@ -110,6 +112,39 @@ async fn settings_of_all_brokers_have_no_other_source_and_internal_ones_are_hidd
         assert_eq!(describe(&peer, BROKER, "1", INTERNAL).await.value.as_deref(), Some("1000"), "{way:?}");
         broker.shutdown().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_in_kafkas_words() {
+    let broker = builder().in_memory().start().await.unwrap();
+    for way in BOTH {
+        let peer = Peer::connect(&broker, way).await;
+        let find = FindCoordinatorRequest { coordinator_keys: vec!["x".into()], ..Default::default() };
+        while peer.call(find.clone()).await.coordinators[0].error_code != 0 {}
+        let not_found = (ErrorCode::GroupIdNotFound.code(), Some("Group x not found.".to_owned()));
+        let ids = || vec!["x".to_owned()];
+        let described = loop {
+            let request = ConsumerGroupDescribeRequest { group_ids: ids(), ..Default::default() };
+            let described = peer.call(request).await.groups.remove(0);
+            if !ErrorCode::from_code(described.error_code).is_retriable() {
+                break described;
+            }
+        };
+        assert_eq!((described.error_code, described.error_message), not_found, "{way:?}");
+        assert_eq!(described.group_state, "", "{way:?}");
+        let request = ShareGroupDescribeRequest { group_ids: ids(), ..Default::default() };
+        let described = peer.call(request).await.groups.remove(0);
+        assert_eq!((described.error_code, described.error_message), not_found, "{way:?}");
+        let acls = peer.call(DescribeAclsRequest::default()).await;
+        assert_eq!(acls.error_message.as_deref(), Some("No Authorizer is configured on the broker"), "{way:?}");
+        let gone = peer.call(UnregisterBrokerRequest { broker_id: 9 }).await;
+        assert_eq!(gone.error_message.as_deref(), Some("Broker ID 9 is not currently registered"), "{way:?}");
+        let topic = elect_leaders::TopicPartitions { topic: "x".into(), partitions: vec![0] };
+        let request = ElectLeadersRequest { topic_partitions: Some(vec![topic]), ..Default::default() };
+        let elected = peer.call(request).await.replica_election_results.remove(0).partition_result.remove(0);
+        assert_eq!(elected.error_message.as_deref(), Some("No such topic as x"), "{way:?}");
+    }
+    broker.shutdown().await.unwrap();
 }
 
 #[tokio::test]

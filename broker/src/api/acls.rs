@@ -27,7 +27,8 @@ fn disabled() -> Option<String> {
 
 pub(super) fn describe(node: &Node, request: DescribeAclsRequest) -> DescribeAclsResponse {
     if !node.authorizer.is_enabled() {
-        return DescribeAclsResponse { error_code: DISABLED, error_message: disabled(), ..Default::default() };
+        let words = "No Authorizer is configured on the broker".to_owned();
+        return DescribeAclsResponse { error_code: DISABLED, error_message: Some(words), ..Default::default() };
     }
     let filter = AclFilter {
         resource_type: request.resource_type_filter,

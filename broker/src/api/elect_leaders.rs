@@ -36,9 +36,9 @@ fn elect(image: &Image, topic: &TopicPartitions) -> ReplicaElectionResult {
     let name = &topic.topic;
     let partition_result = topic.partitions.iter().map(|&partition_id| {
         let (code, message) = if image.topic(name).is_none() {
-            (ErrorCode::UnknownTopicOrPartition, format!("no topic '{name}'"))
+            (ErrorCode::UnknownTopicOrPartition, format!("No such topic as {name}"))
         } else if image.partition(name, partition_id).is_none() {
-            (ErrorCode::UnknownTopicOrPartition, format!("no partition {name}-{partition_id}"))
+            (ErrorCode::UnknownTopicOrPartition, format!("No such partition as {name}-{partition_id}"))
         } else {
             (ErrorCode::ElectionNotNeeded, ErrorCode::ElectionNotNeeded.message().to_owned())
         };

@@ -13,7 +13,7 @@ pub(super) fn handle(node: &Node, request: &UnregisterBrokerRequest) -> Unregist
     let (code, message) = if id == node.id.0 {
         (ErrorCode::InvalidRequest, format!("broker {id} is the only one, and runs: it cannot be taken out"))
     } else {
-        (ErrorCode::BrokerIdNotRegistered, format!("broker {id} is not registered"))
+        (ErrorCode::BrokerIdNotRegistered, format!("Broker ID {id} is not currently registered"))
     };
     UnregisterBrokerResponse { error_code: code.code(), error_message: Some(message), ..Default::default() }
 }

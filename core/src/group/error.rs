@@ -13,7 +13,7 @@ pub enum GroupError {
     #[error("a group id must not be empty")]
     InvalidGroupId,
     /// No such group.
-    #[error("group {group} does not exist")]
+    #[error("Group {group} not found.")]
     GroupNotFound {
         /// The group asked for.
         group: GroupId,
@@ -95,7 +95,7 @@ pub enum GroupError {
         limit: usize,
     },
     /// The group is of another type than the request is for.
-    #[error("group {group} is not a {expected} group")]
+    #[error("Group {group} is not a {expected} group.")]
     WrongType {
         /// The group asked for.
         group: GroupId,

@@ -83,7 +83,7 @@ pub enum ShareGroupError {
         reason: &'static str,
     },
     /// There is no such group, or it is not a share group.
-    #[error("share group {group} not found")]
+    #[error("Group {group} not found.")]
     GroupNotFound {
         /// Its name.
         group: String,
