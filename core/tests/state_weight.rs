@@ -128,8 +128,8 @@ fn consumers(groups: usize, members: usize, topics: usize, partitions: i32) -> i
     (0..groups).flat_map(move |group| {
         (0..members).flat_map(move |member| {
             let id = || text(36, member).into();
-            let topic = |topic: usize| Uuid([u8::try_from(topic).unwrap(); 16]);
-            let from = i32::try_from(member).unwrap() * partitions;
+            let topic = |topic: usize| Uuid([u8::try_from(topic).expect("small"); 16]);
+            let from = i32::try_from(member).expect("small") * partitions;
             let subscription = MemberSubscription {
                 instance_id: Some(text(12, member).into()),
                 rack_id: Some(text(5, 0)),
@@ -171,7 +171,7 @@ fn streams(groups: usize, members: usize, parts: usize) -> impl Iterator<Item = 
         let topology = StreamsRecord::Topology(Some(Arc::new(Topology { epoch: TopologyEpoch(1), subtopologies })));
         let of_member = move |member: usize| {
             let id = || text(36, member).into();
-            let from = i32::try_from(member).unwrap() * 3;
+            let from = i32::try_from(member).expect("small") * 3;
             let info = StreamsMemberInfo {
                 client_id: text(20, 0),
                 client_host: text(15, 0),
@@ -242,10 +242,10 @@ fn classic(budget: &Arc<StateBudget>, groups: usize, members: usize, metadata: u
                     .into(),
                 requires_known_member_id: false,
                 supports_skip_assignment: true,
-                new_member_uuid: Uuid(u128::try_from(group * 10_000 + member).unwrap().to_be_bytes()),
+                new_member_uuid: Uuid(u128::try_from(group * 10_000 + member).expect("small").to_be_bytes()),
             };
             let now = Now { monotonic_ms: 1, wall_ms: 1 };
-            drop(shard.join(&request, Ticket(u64::try_from(group * 10_000 + member).unwrap()), now));
+            drop(shard.join(&request, Ticket(u64::try_from(group * 10_000 + member).expect("small")), now));
         }
     }
     (shard, None)
@@ -291,21 +291,21 @@ fn share_states(budget: &Arc<StateBudget>, states: usize, batches: i64) -> (Shar
             written_ms: 0,
             batches: (0..batches).map(batch).collect(),
         };
-        shard.replay(ShareStateRecord::Snapshot(key, Some(state)), i64::try_from(index).unwrap());
+        shard.replay(ShareStateRecord::Snapshot(key, Some(state)), i64::try_from(index).expect("small"));
     }
     (shard, None)
 }
 
 fn metadata(records: impl IntoIterator<Item = MetadataRecord>) -> (Image, Option<usize>) {
     let mut image = Image::default();
-    records.into_iter().for_each(|record| image.replay(&record).unwrap());
+    records.into_iter().for_each(|record| image.replay(&record).expect("it fits"));
     let weight = image.weight();
     (image, Some(weight))
 }
 
 fn acl(index: usize) -> MetadataRecord {
     MetadataRecord::AccessControlEntry(AccessControlEntryRecord {
-        id: Uuid(u128::try_from(index).unwrap().to_be_bytes()),
+        id: Uuid(u128::try_from(index).expect("small").to_be_bytes()),
         resource_type: 2,
         resource_name: text(20, index),
         pattern_type: 3,
@@ -345,7 +345,7 @@ fn what_is_charged_is_what_it_takes_or_more() {
     check("positions of open transactions", |budget| {
         let mut shard = GroupShard::new(GroupConfig::default()).within(Arc::clone(budget));
         for (index, record) in offsets(2_000, 1, 1, 100).enumerate() {
-            shard.replay_pending(ProducerId(i64::try_from(index).unwrap()), &record);
+            shard.replay_pending(ProducerId(i64::try_from(index).expect("small")), &record);
         }
         (shard, None)
     });
