@@ -15,14 +15,11 @@ const STEPS: &[(&str, &[&str])] = &[
 pub(crate) fn run() -> Result<()> {
     crate::tidy::run()?;
     for (name, arguments) in STEPS {
-        step(name, Command::new("cargo").args(*arguments))?;
+        step(name, crate::cargo().args(*arguments))?;
     }
     println!("== examples");
     crate::examples::run(&crate::examples::Args::default())?;
-    step(
-        "documentation",
-        Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
-    )
+    step("documentation", crate::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn step(name: &str, command: &mut Command) -> Result<()> {

@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Builds all examples; their names and executables, in order of names.
 fn build() -> Result<Vec<(String, PathBuf)>> {
     let arguments = ["build", "--package", PACKAGE, "--examples", "--message-format", "json-render-diagnostics"];
-    let built = Command::new("cargo")
+    let built = crate::cargo()
         .args(arguments)
         .current_dir(crate::root())
         .stderr(Stdio::inherit())

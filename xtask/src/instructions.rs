@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn build() -> Result<PathBuf> {
-    let mut command = Command::new("cargo");
+    let mut command = crate::cargo();
     command.args(["build", "--quiet", "--release", "--package", "riverrun-benches", "--bin", "riverrun-benches"]);
     ensure!(command.current_dir(crate::root()).status()?.success(), "cannot build: {command:?}");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| crate::root().join("target"), PathBuf::from);

@@ -25,7 +25,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let root = crate::root();
-    run_step(Command::new("cargo").args(["build", "--release"]).current_dir(&root))?;
+    run_step(crate::cargo().args(["build", "--release"]).current_dir(&root))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let folder = target.join("interop");
     fs::create_dir_all(&folder)?;

@@ -57,6 +57,17 @@ fn main() -> Result<()> {
     }
 }
 
+/// `cargo`, without what the cargo that runs this tells of its package: build scripts such as ring's ask for that, take it
+/// for a change, and all that depends on them is built anew.
+fn cargo() -> std::process::Command {
+    let mut command = std::process::Command::new("cargo");
+    let is_told = |name: &String| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(is_told) {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// The root of the workspace.
 fn root() -> std::path::PathBuf {
     let xtask = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,7 +1,5 @@
 //! `cargo xtask seeds`: tells the stories of many seeds, of a log on a failing disk, in a release build.
 
-use std::process::Command;
-
 use anyhow::{Result, bail};
 
 #[derive(clap::Args)]
@@ -19,7 +17,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let numbers = [args.count, args.from, args.threads].map(|number| number.to_string());
-    let mut command = Command::new("cargo");
+    let mut command = crate::cargo();
     command.args(["run", "--release", "--package", "riverrun-sim", "--"]).args(numbers).current_dir(crate::root());
     if !command.status()?.success() {
         bail!("a promise was broken: `RIVERRUN_SIM_TRACE=1 cargo xtask seeds 1 --from SEED` tells how");

@@ -1,9 +1,6 @@
 //! The programs of the bench, built as they are released: what is measured, and what measures.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
@@ -33,7 +30,7 @@ pub(crate) fn librdkafka_generator() -> Result<PathBuf> {
 
 fn cargo(arguments: &[&str]) -> Result<()> {
     println!("building {}", arguments.join(" "));
-    let mut command = Command::new("cargo");
+    let mut command = crate::cargo();
     command.args(["build", "--quiet", "--release"]).args(arguments).current_dir(crate::root());
     ensure!(command.status()?.success(), "cannot build: {command:?}");
     Ok(())
