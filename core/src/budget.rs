@@ -3,8 +3,9 @@
 //!
 //! Every holder has a [`Charge`] on the common [`StateBudget`], which says how much it holds, and gives it back when it is
 //! dropped. Who is about to take on more of what a client has chosen asks [`Charge::fits`] first, and refuses what does
-//! not. What follows from what is there already, such as the assignment of members, is never refused: a group that
-//! stands goes on, whatever others do.
+//! not. An eighth of the budget is out of its reach: it is kept for what those need who are there already, such as the
+//! partitions of a transaction or what a leader assigns ([`Charge::fits_standing`]). What the broker itself works out, such
+//! as the assignment of a consumer group, is never refused: a group that stands goes on, whatever others do.
 //!
 //! What a holder holds is estimated from its contents, and rather too high than too low; `core/tests/state_weight.rs`
 //! compares the estimates with an allocator that counts. Asking and taking are two steps: requests at the same time may
@@ -48,9 +49,13 @@ impl StateBudget {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Whether so many bytes more stay within the limit. Nothing more always fits.
-    pub fn fits(&self, more: usize) -> bool {
-        more == 0 || self.used().checked_add(more).is_some_and(|used| used <= self.limit())
+    /// How far newcomers may fill it.
+    fn limit_of_newcomers(&self) -> usize {
+        self.limit() - self.limit() / 8
+    }
+
+    fn fits_below(&self, more: usize, limit: usize) -> bool {
+        more == 0 || self.used().checked_add(more).is_some_and(|used| used <= limit)
     }
 }
 
@@ -72,14 +77,19 @@ impl Charge {
         self.bytes
     }
 
-    /// Whether so many bytes more stay within the budget.
+    /// Whether a newcomer, or what somebody tells anew, may take so many bytes more. Nothing more always fits.
     pub fn fits(&self, more: usize) -> bool {
-        self.budget.fits(more)
+        self.budget.fits_below(more, self.budget.limit_of_newcomers())
     }
 
-    /// Bytes that are left in the budget.
+    /// Whether somebody who is there may take so many bytes more for going on.
+    pub fn fits_standing(&self, more: usize) -> bool {
+        self.budget.fits_below(more, self.budget.limit())
+    }
+
+    /// Bytes that are left for newcomers.
     pub fn room(&self) -> usize {
-        self.budget.limit().saturating_sub(self.budget.used())
+        self.budget.limit_of_newcomers().saturating_sub(self.budget.used())
     }
 
     /// It holds so many bytes now.
@@ -149,18 +159,24 @@ mod tests {
 
     #[test]
     fn what_is_held_is_given_back() {
-        let budget = StateBudget::new(100);
+        let budget = StateBudget::new(112);
         let mut one = Charge::new(Arc::clone(&budget));
         let mut other = Charge::new(Arc::clone(&budget));
         one.set(60);
         other.change(0, 30);
-        assert_eq!((budget.used(), one.fits(10), one.fits(11)), (90, true, false));
+        assert_eq!((budget.used(), one.room(), one.fits(8), one.fits(9)), (90, 8, true, false));
+        assert_eq!(
+            (one.fits_standing(22), one.fits_standing(23)),
+            (true, false),
+            "an eighth is for those who are there"
+        );
         other.change(20, 5);
         assert_eq!((budget.used(), other.bytes()), (75, 15));
         drop(one);
         assert_eq!(budget.used(), 15);
         budget.set_limit(10);
         assert!(other.fits(0) && !other.fits(1), "what is there stays, nothing comes");
+        assert!(other.fits_standing(0) && !other.fits_standing(1));
     }
 
     #[test]
@@ -168,6 +184,6 @@ mod tests {
         let budget = StateBudget::unlimited();
         let mut charge = Charge::new(Arc::clone(&budget));
         charge.set(1);
-        assert!(!charge.fits(usize::MAX));
+        assert!(!charge.fits(usize::MAX) && !charge.fits_standing(usize::MAX));
     }
 }

@@ -131,7 +131,7 @@ impl Held {
         for _ in 0..ATTEMPTS {
             let Some(known) = self.known(&mut state, settings, wall_ms)? else { return Ok(None) };
             known.machine.expire_locks(now_ms);
-            if known.machine.next_deadline().is_some() && !known.charge.fits(ACQUISITION_WEIGHT) {
+            if known.machine.next_deadline().is_some() && !known.charge.fits_standing(ACQUISITION_WEIGHT) {
                 // What is in flight comes back first.
                 self.write(&mut state);
                 return Ok(None);

@@ -5,8 +5,9 @@
 //! members of a classic group change without records too: commands that may do so take the terms of the group before and
 //! after.
 //!
-//! A record grows by what its client has chosen, or by what the coordinator has worked out. Only the first kind is
-//! refused when the budget is used up ([`GroupShard::admits`]).
+//! A record grows by what a newcomer has chosen, by what somebody who is there needs for going on, or by what the
+//! coordinator has worked out. The first is refused when the budget of newcomers is used up, the second when all of it is,
+//! the third never ([`GroupShard::admits`]).
 
 use std::sync::Arc;
 
@@ -35,9 +36,7 @@ impl GroupShard {
     /// The terms of the shard's weight that `record` can change.
     pub(super) fn weight_at(&self, record: &GroupRecord) -> usize {
         match record {
-            GroupRecord::Offset { group_id, topic_partition, .. } => {
-                self.group_weight(group_id) + self.position_weight(group_id, topic_partition)
-            }
+            GroupRecord::Offset { group_id, topic_partition, .. } => self.position_weight(group_id, topic_partition),
             GroupRecord::Share(record) => self.share.weight_at(record),
             GroupRecord::Group { group_id, .. } => self.classic_weight(group_id),
             GroupRecord::Consumer { group_id, record } => {
@@ -64,10 +63,12 @@ impl GroupShard {
         self.group_weight(group_id) + self.groups.get(group_id).map_or(0, Group::members_weight)
     }
 
-    /// One position and its topic.
+    /// One position, with its topic and what holds the group's positions.
     fn position_weight(&self, group_id: &GroupId, tp: &TopicPartition) -> usize {
-        let Some(topic) = self.groups.get(group_id).and_then(|group| group.offsets.get(&tp.topic)) else { return 0 };
-        topic_weight(&tp.topic) + topic.get(&tp.partition).map_or(0, offset_weight)
+        let Some(group) = self.groups.get(group_id) else { return 0 };
+        let holder = GROUP + heap_bytes(group_id.len());
+        let Some(topic) = group.offsets.get(&tp.topic) else { return holder };
+        holder + topic_weight(&tp.topic) + topic.get(&tp.partition).map_or(0, offset_weight)
     }
 
     /// The weight of all of it, added up: what is charged must be equal.
@@ -89,8 +90,35 @@ impl GroupShard {
     /// Whether these records may be written: what their client has chosen, and what is not there yet, stays within the
     /// budget. With `pending` they are to be part of a producer's transaction.
     pub fn admits(&self, records: &[GroupRecord], pending: bool) -> bool {
-        let growth = records.iter().map(|record| self.growth(record, pending)).fold(0, usize::saturating_add);
-        self.charge.fits(growth)
+        let new = records.iter().map(|record| self.new_growth(record, pending)).fold(0, usize::saturating_add);
+        let standing = records.iter().map(|record| self.standing_growth(record, pending));
+        self.charge.fits(new) && self.charge.fits_standing(standing.fold(new, usize::saturating_add))
+    }
+
+    /// What members of a group need that they already are in: what their leader assigns, and a position within a
+    /// transaction in the place of one that is stored.
+    fn standing_growth(&self, record: &GroupRecord, pending: bool) -> usize {
+        match record {
+            GroupRecord::Group { group_id, value: Some(value) } => {
+                let known = self.groups.get(group_id).map_or(0, Group::assignments_weight);
+                stored_assignments_weight(value).saturating_sub(known)
+            }
+            GroupRecord::Offset { group_id, topic_partition: tp, value: Some(value) }
+                if pending && self.is_stored(group_id, tp) =>
+            {
+                pending_weight(tp, Some(value))
+            }
+            GroupRecord::Offset { .. }
+            | GroupRecord::Group { value: None, .. }
+            | GroupRecord::Share(_)
+            | GroupRecord::Streams { .. }
+            | GroupRecord::Consumer { .. } => 0,
+        }
+    }
+
+    fn is_stored(&self, group_id: &GroupId, tp: &TopicPartition) -> bool {
+        let topic = self.groups.get(group_id).and_then(|group| group.offsets.get(&tp.topic));
+        topic.is_some_and(|partitions| partitions.contains_key(&tp.partition))
     }
 
     /// Whether a member may join with what it tells: a member that tells no more than before always may.
@@ -106,24 +134,20 @@ impl GroupShard {
         if self.charge.fits(growth) { Ok(()) } else { Err(GroupError::NoRoom) }
     }
 
-    fn growth(&self, record: &GroupRecord, pending: bool) -> usize {
+    /// What a newcomer brings, or somebody tells anew.
+    fn new_growth(&self, record: &GroupRecord, pending: bool) -> usize {
         match record {
-            GroupRecord::Offset { topic_partition, value: Some(value), .. } if pending => {
-                pending_weight(topic_partition, Some(value))
+            GroupRecord::Offset { group_id, topic_partition: tp, value: Some(value) } if pending => {
+                if self.is_stored(group_id, tp) { 0 } else { pending_weight(tp, Some(value)) }
             }
             GroupRecord::Offset { group_id, topic_partition: tp, value: Some(value) } => {
-                let group = if self.groups.contains_key(group_id) { 0 } else { GROUP + heap_bytes(group_id.len()) };
-                let after = topic_weight(&tp.topic) + offset_weight(value);
-                group + after.saturating_sub(self.position_weight(group_id, tp))
-            }
-            GroupRecord::Group { group_id, value: Some(value) } => {
-                let known = self.groups.get(group_id).map_or(0, Group::assignments_weight);
-                stored_assignments_weight(value).saturating_sub(known)
+                let after = GROUP + heap_bytes(group_id.len()) + topic_weight(&tp.topic) + offset_weight(value);
+                after.saturating_sub(self.position_weight(group_id, tp))
             }
             GroupRecord::Consumer { group_id, record } => ConsumerGroup::growth(self.consumers.get(group_id), record),
             GroupRecord::Streams { group_id, record } => StreamsGroup::growth(self.streams.get(group_id), record),
             GroupRecord::Share(record) => self.share.growth(record),
-            GroupRecord::Offset { value: None, .. } | GroupRecord::Group { value: None, .. } => 0,
+            GroupRecord::Offset { value: None, .. } | GroupRecord::Group { .. } => 0,
         }
     }
 }

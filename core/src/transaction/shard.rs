@@ -93,12 +93,15 @@ impl TransactionShard {
 
     /// Whether these records may be written: what they add to what is known stays within the budget.
     pub fn admits(&self, records: &[TransactionRecord]) -> bool {
-        let growth = records.iter().map(|record| {
+        let growth = |record: &TransactionRecord, known: Option<&TransactionMetadata>| {
             let id = &record.transactional_id;
             let after = record.value.as_ref().map_or(0, |value| weight(id, value));
-            after.saturating_sub(self.transactions.get(id).map_or(0, |value| weight(id, value)))
-        });
-        self.charge.fits(growth.fold(0, usize::saturating_add))
+            after.saturating_sub(known.map_or(0, |value| weight(id, value)))
+        };
+        records.iter().all(|record| match self.transactions.get(&record.transactional_id) {
+            Some(known) => self.charge.fits_standing(growth(record, Some(known))),
+            None => self.charge.fits(growth(record, None)),
+        })
     }
 
     /// What all of it weighs, which is what the ids weigh one by one.

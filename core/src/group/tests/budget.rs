@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::harness::{Broker, GROUP, commit_request};
 use crate::{
     budget::StateBudget,
-    group::{ConsumerHeartbeat, Epoch, GroupError, OffsetCommitRequest, Protocol},
+    group::{ConsumerHeartbeat, Epoch, GroupError, JoinRequest, OffsetCommitRequest, Protocol, SyncRequest},
 };
 
 /// A broker whose groups have a budget, not yet used up.
@@ -104,6 +104,48 @@ fn a_member_of_the_consumer_protocol_stays_but_none_comes() {
     assert!(admits(&beat("m", epoch, Some(Vec::new()))), "it may want less");
     assert!(!admits(&beat("m", epoch, Some(vec!["t".to_owned(), "u".to_owned()]))));
     assert!(!admits(&beat("n", Epoch::JOINING, Some(vec!["t".to_owned()]))));
+}
+
+#[test]
+fn who_is_there_has_a_part_of_the_budget_that_newcomers_cannot_take() {
+    let (mut broker, budget) = bounded();
+    let request = broker.newcomer();
+    let members = broker.stable(&[request]);
+    let offsets: Vec<_> = (0..100).map(|partition| ("t", partition, 1)).collect();
+    broker.commit_with(&commit_request(Some(&members[0]), &offsets)).unwrap();
+    budget.set_limit(budget.used() * 8 / 7);
+
+    let request = JoinRequest { group_id: "another".into(), ..broker.newcomer() };
+    let ticket = broker.join(&request);
+    assert_eq!(broker.join_error(ticket), GroupError::NoRoom);
+    // A transaction of the group, at a position that is there and at one that is not.
+    let admits = |broker: &mut Broker, partition| {
+        let request = commit_request(Some(&members[0]), &[("t", partition, 2)]);
+        let decision = broker.shard.commit_pending_offsets(&request, broker.now());
+        assert!(decision.response.is_ok());
+        broker.shard.admits(&decision.records, true)
+    };
+    assert!(admits(&mut broker, 0));
+    assert!(!admits(&mut broker, 100));
+    // What the leader assigns anew, a little more and much more than before.
+    let request = broker.rejoin(&members[0]);
+    let ticket = broker.join(&request);
+    let joined = broker.joined(ticket);
+    for (length, fits) in [(200, true), (1_000_000, false)] {
+        let ticket = broker.new_ticket();
+        let request = SyncRequest {
+            group_id: GROUP.into(),
+            generation: joined.generation,
+            member_id: joined.member_id.clone(),
+            group_instance_id: None,
+            protocol_type: None,
+            protocol_name: None,
+            assignments: [(joined.member_id.clone(), Bytes::from(vec![0; length]))].into(),
+        };
+        let decision = broker.shard.sync(&request, ticket, broker.now());
+        assert_eq!(decision.records.len(), 1);
+        assert_eq!(broker.shard.admits(&decision.records, false), fits, "{length}");
+    }
 }
 
 #[test]

@@ -107,7 +107,9 @@ fn a_lower_bound_holds_from_the_next_start_on() {
 
 #[test]
 fn all_logs_share_one_budget() {
-    let three = StateBudget::new(3 * PRODUCER_WEIGHT);
+    // An eighth of a budget is not for newcomers.
+    let budget_of = |producers: usize| (producers * PRODUCER_WEIGHT * 8).div_ceil(7);
+    let three = StateBudget::new(budget_of(3));
     let within = || LogOptions { state: Arc::clone(&three), ..options(small(), 0, false) };
     let mut one = open_capped(&SimulatedVfs::new(), within(), None);
     let vfs = SimulatedVfs::new();
@@ -133,14 +135,14 @@ fn all_logs_share_one_budget() {
     drop(one);
     assert_eq!(three.used(), 2 * PRODUCER_WEIGHT, "what is gone weighs nothing");
     // More are read than there is room for: the longest silent are left out.
-    three.set_limit(10 * PRODUCER_WEIGHT);
+    three.set_limit(budget_of(10));
     for id in 30..36 {
         send(&mut other, id, 0, false).expect("fits");
     }
     other.close().expect("closes");
     let recovery_point = other.recovery_point();
     drop(other);
-    three.set_limit(4 * PRODUCER_WEIGHT);
+    three.set_limit(budget_of(4));
     let options = LogOptions { state: Arc::clone(&three), ..options(small(), recovery_point, true) };
     let mut other = open_capped(&vfs, options, None);
     assert_eq!(ids(&mut other), [33, 34, 35]);
