@@ -322,7 +322,11 @@ impl Log {
             let segment = self.make_segment(self.log_start_offset)?;
             self.vfs.sync_dir(&self.folder).map_err(io("sync"))?;
             self.segments = BTreeMap::from([(segment.base_offset, segment)]);
-            self.drop_segments(&bases)?;
+            // One by one and the oldest first: a power cut that brought back one from before a gap would look like
+            // corruption.
+            for base in bases {
+                self.drop_segments(&[base])?;
+            }
             // What is known of producers are records that are gone, and perhaps not the markers that ended them: an open
             // transaction would never end. Kafka forgets them as well.
             self.producers = Producers::bounded(self.producers_room());

@@ -317,6 +317,26 @@ fn a_start_that_was_told_does_not_move_back() {
     }
 }
 
+/// A log that begins anew behind what it lost, and is cut short while it removes the rest: whatever of that is back, the next
+/// opening is not stopped by it.
+#[test]
+fn a_beginning_anew_may_be_killed_too() {
+    for seed in 0..600 {
+        let vfs = SimulatedVfs::new();
+        let end = closed_log(&vfs).len() as i64;
+        // Records were deleted up to an offset beyond what a power cut has left.
+        let synced = end / 2;
+        let anew = LogOptions { log_start_offset: end + 5, ..options(small(), synced, false) };
+        vfs.inject(Fault::Stop(seed % 30));
+        let killed = Log::open(Arc::new(vfs.clone()), Path::new(FOLDER), anew.clone()).map(|_| ());
+        vfs.crash(seed);
+        vfs.heal();
+        let log = Log::open(Arc::new(vfs.clone()), Path::new(FOLDER), anew);
+        let log = log.unwrap_or_else(|error| panic!("seed {seed}, after {killed:?}: {error}"));
+        assert_eq!((log.log_start_offset(), log.log_end_offset()), (end + 5, end + 5), "seed {seed}");
+    }
+}
+
 /// A log that begins anew behind what it lost tells a recovery point above 0: what that vouches for is durable.
 #[test]
 fn a_recovery_point_vouches_for_the_topic_id() {
