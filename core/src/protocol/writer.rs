@@ -4,7 +4,7 @@
 //! of its own that shares the caller's memory. The result is a [`Frame`], made for a vectored write.
 //! Source: Kafka's protocol guide ("Protocol Primitive Types"), KIP-482 for compact forms and tagged fields.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{
     error::{EncodeError, EncodeErrorKind},
@@ -67,10 +67,10 @@ pub enum FramePart {
 #[derive(Debug, Default)]
 pub struct Writer {
     /// Finished segments; the first may still get its length prefix, so it is kept writable.
-    first: Option<BytesMut>,
+    first: Option<Vec<u8>>,
     shared: Vec<Bytes>,
     shared_size: usize,
-    buffer: BytesMut,
+    buffer: Vec<u8>,
     flexible: bool,
     /// For each byte field in its order, how many bytes of content are to be announced but not written; 0 for those that
     /// are written.
@@ -100,13 +100,13 @@ impl Writer {
 
     /// How many bytes have been written, or announced.
     pub fn size_in_bytes(&self) -> usize {
-        self.first.as_ref().map_or(0, BytesMut::len) + self.shared_size + self.buffer.len()
+        self.first.as_ref().map_or(0, Vec::len) + self.shared_size + self.buffer.len()
     }
 
     /// Starts a frame: leaves room for its length prefix.
     pub(crate) fn begin_frame(&mut self) {
         self.buffer.reserve(128);
-        self.buffer.put_bytes(0, LENGTH_PREFIX);
+        self.buffer.extend_from_slice(&[0; LENGTH_PREFIX]);
     }
 
     /// Ends the frame that [`Writer::begin_frame`] has started.
@@ -136,10 +136,10 @@ impl Writer {
     /// What was written, as segments.
     fn into_segments(self) -> Vec<Bytes> {
         let mut segments = Vec::with_capacity(self.shared.len() + 2);
-        segments.extend(self.first.map(BytesMut::freeze));
+        segments.extend(self.first.map(Bytes::from));
         segments.extend(self.shared);
         if !self.buffer.is_empty() || segments.is_empty() {
-            segments.push(self.buffer.freeze());
+            segments.push(self.buffer.into());
         }
         segments
     }
@@ -147,58 +147,58 @@ impl Writer {
     /// What was written, in one piece. Copies if a payload was shared.
     pub fn into_bytes(self) -> Bytes {
         if self.first.is_none() {
-            return self.buffer.freeze();
+            return self.buffer.into();
         }
         let size = self.size_in_bytes();
         concatenate(&self.into_segments(), size)
     }
 
     fn push_segment(&mut self, segment: Bytes) {
-        let before = self.buffer.split();
+        let before = std::mem::take(&mut self.buffer);
         if self.first.is_none() {
             self.first = Some(before);
         } else if !before.is_empty() {
             self.shared_size += before.len();
-            self.shared.push(before.freeze());
+            self.shared.push(before.into());
         }
         self.shared_size += segment.len();
         self.shared.push(segment);
     }
 
     pub(crate) fn bool(&mut self, value: bool) {
-        self.buffer.put_u8(u8::from(value));
+        self.buffer.push(u8::from(value));
     }
 
     pub(crate) fn i8(&mut self, value: i8) {
-        self.buffer.put_i8(value);
+        self.buffer.extend_from_slice(&value.to_be_bytes());
     }
 
     pub(crate) fn i16(&mut self, value: i16) {
-        self.buffer.put_i16(value);
+        self.buffer.extend_from_slice(&value.to_be_bytes());
     }
 
     pub(crate) fn u16(&mut self, value: u16) {
-        self.buffer.put_u16(value);
+        self.buffer.extend_from_slice(&value.to_be_bytes());
     }
 
     pub(crate) fn i32(&mut self, value: i32) {
-        self.buffer.put_i32(value);
+        self.buffer.extend_from_slice(&value.to_be_bytes());
     }
 
     pub(crate) fn u32(&mut self, value: u32) {
-        self.buffer.put_u32(value);
+        self.buffer.extend_from_slice(&value.to_be_bytes());
     }
 
     pub(crate) fn i64(&mut self, value: i64) {
-        self.buffer.put_i64(value);
+        self.buffer.extend_from_slice(&value.to_be_bytes());
     }
 
     pub(crate) fn f64(&mut self, value: f64) {
-        self.buffer.put_f64(value);
+        self.buffer.extend_from_slice(&value.to_be_bytes());
     }
 
     pub(crate) fn uuid(&mut self, value: Uuid) {
-        self.buffer.put_slice(&value.0);
+        self.buffer.extend_from_slice(&value.0);
     }
 
     /// An unsigned variable-length integer.
@@ -207,9 +207,9 @@ impl Writer {
             let [low, ..] = value.to_le_bytes();
             value >>= 7;
             if value == 0 {
-                return self.buffer.put_u8(low & 0x7f);
+                return self.buffer.push(low & 0x7f);
             }
-            self.buffer.put_u8(low | 0x80);
+            self.buffer.push(low | 0x80);
         }
     }
 
@@ -243,7 +243,7 @@ impl Writer {
         } else {
             self.i16(i16::try_from(value.len()).map_err(|_| too_long)?);
         }
-        self.buffer.put_slice(value.as_bytes());
+        self.buffer.extend_from_slice(value.as_bytes());
         Ok(())
     }
 
@@ -260,7 +260,7 @@ impl Writer {
         self.count(value.map(Bytes::len))?;
         match value {
             Some(value) if value.len() >= SHARED_BYTES_MIN => self.push_segment(value.clone()),
-            Some(value) => self.buffer.put_slice(value),
+            Some(value) => self.buffer.extend_from_slice(value),
             None => {}
         }
         Ok(())
@@ -289,7 +289,7 @@ impl Writer {
             if segment.len() >= SHARED_BYTES_MIN {
                 self.push_segment(segment);
             } else {
-                self.buffer.put_slice(&segment);
+                self.buffer.extend_from_slice(&segment);
             }
         }
         Ok(())
@@ -300,9 +300,9 @@ fn concatenate(segments: &[Bytes], size: usize) -> Bytes {
     if let [only] = segments {
         return only.clone();
     }
-    let mut whole = BytesMut::with_capacity(size);
+    let mut whole = Vec::with_capacity(size);
     for segment in segments {
-        whole.put_slice(segment);
+        whole.extend_from_slice(segment);
     }
-    whole.freeze()
+    whole.into()
 }
