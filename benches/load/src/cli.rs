@@ -2,17 +2,18 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use riverrun_core::record::Compression;
 
 use crate::{
-    Common, Report, admin,
+    Common, Report, admin, bare,
     connection::connect,
     crowd::{self, Pace},
     disk, fetch, memory,
     meter::{Budget, Meter},
     pipeline,
-    request::Requests,
+    request::{Requests, Shape},
     tail,
 };
 
@@ -42,6 +43,27 @@ enum Workload {
         /// How long
         #[arg(long, default_value_t = 3.0)]
         seconds: f64,
+    },
+    /// Measure what requests of one record cost that are received, written to a file and answered, without a broker
+    Bare {
+        /// Folder to write to
+        folder: PathBuf,
+        /// Connections with a request in flight each
+        #[arg(long, default_value_t = 64)]
+        connections: usize,
+        /// Bytes of a record's value
+        #[arg(long, default_value_t = 100)]
+        record_bytes: usize,
+        /// How long
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+    /// What `bare` starts
+    #[command(hide = true)]
+    BareServer {
+        folder: PathBuf,
+        #[arg(long)]
+        topic: String,
     },
     /// Touch memory, so that what follows finds warm pages
     Touch {
@@ -110,6 +132,18 @@ pub fn run(args: Args) -> Result<Report> {
             })
         }
         Workload::Disk { folder, seconds } => disk::sync_latency(&folder, Duration::try_from_secs_f64(seconds)?),
+        Workload::Bare { folder, connections, record_bytes, seconds } => {
+            let measured = Duration::try_from_secs_f64(seconds).with_context(|| format!("{seconds} seconds"))?;
+            let of = |duration| Budget { bytes: u64::MAX, duration };
+            let compression = Compression::None;
+            let shape =
+                Shape { topic: "load".into(), partitions: 1, record_bytes, batch_records: 1, acks: 1, compression };
+            bare::run(&folder, connections, &shape, of(Duration::from_secs(2)), of(measured))
+        }
+        Workload::BareServer { folder, topic } => {
+            bare::serve(&folder, &topic)?;
+            Ok(Report::default())
+        }
         Workload::Touch { gib } => {
             memory::touch(gib << 30);
             Ok(Report::default())

@@ -4,6 +4,7 @@
 //! - [`pipeline`]: one connection, blocking, so many requests in flight: two system calls per turn.
 //! - [`crowd`]: many connections by one thread, as fast as answers come or at a fixed rate (open loop).
 //! - [`fetch`], [`tail`]: reading a log that is there, and waiting for what comes next.
+//! - [`bare`], [`disk`]: what the system takes for the same without a broker.
 //! - [`meter`], [`histogram`], [`process`]: the measured window, its latencies, the broker's CPU time and memory.
 //! - [`connection`], [`admin`], [`request`], [`payload`]: what they are built from.
 //! - [`cli`]: one subcommand per workload, each of which ends in a [`Report`].
@@ -12,6 +13,7 @@
 //! errors in it measures something else.
 
 pub mod admin;
+pub mod bare;
 pub mod cli;
 pub mod common;
 pub mod connection;

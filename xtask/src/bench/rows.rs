@@ -46,8 +46,8 @@ pub(crate) enum Run {
     HalfOfPeak(&'static str),
     /// librdkafka.
     Librdkafka(&'static str),
-    /// fdatasync on the disk of the brokers' data, without a broker.
-    Disk,
+    /// What the raw generator does on the disk of the brokers' data without a broker: the system's part of other rows.
+    Bare(&'static str),
     /// Nothing: the broker idles.
     Idle,
     /// From exec to the first ApiVersions answer, on a directory with a topic of so many partitions.
@@ -214,6 +214,7 @@ fn small() -> Vec<Row> {
     vec![
         judged("small-1c", "produce --batch-records 1 --in-flight 64"),
         judged("small-64c", "produce --batch-records 1 --in-flight 1 --connections 64"),
+        row("small-64c-bare", Run::Bare("bare"), REQUESTS, Volume::Small),
     ]
 }
 
@@ -259,7 +260,7 @@ fn open_loop() -> Vec<Row> {
 fn fsync() -> Vec<Row> {
     let producers = |id, words| row(id, Run::Raw(words), REQUESTS, Volume::Small);
     vec![
-        row("fsync-disk", Run::Disk, &[P50, P99, P999], Volume::Small),
+        row("fsync-disk", Run::Bare("disk"), &[P50, P99, P999], Volume::Small),
         producers("fsync-1", "produce --batch-records 1 --acks all --in-flight 1").target(
             P50,
             OwnRow("fsync-disk"),

@@ -142,7 +142,7 @@ impl Runner {
             }
         }
         for row in rows {
-            if matches!(row.run, Run::Disk) && !peer.is_riverrun() {
+            if matches!(row.run, Run::Bare(_)) && !peer.is_riverrun() {
                 continue;
             }
             let found = self.measure(row, &broker).with_context(|| format!("row {} on {}", row.id, peer.name()))?;
@@ -218,7 +218,7 @@ impl Runner {
                 let program = self.librdkafka.as_ref().context("the librdkafka generator has not been built")?;
                 self.generator(against(&mut Command::new(program), broker, words, &budget, pid))
             }
-            Run::Disk => self.generator(Command::new(&self.raw).arg("disk").arg(&self.folder)),
+            Run::Bare(word) => self.generator(Command::new(&self.raw).arg(word).arg(&self.folder)),
             Run::Idle | Run::Start { .. } | Run::Recovery { .. } => bail!("row {} has no load", row.id),
         }
     }
