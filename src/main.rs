@@ -41,7 +41,11 @@ enum Command {
 fn main() -> ExitCode {
     let args = Args::parse();
     init_tracing(&args.command);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Command::Broker(args) = &args.command {
+        runtime.worker_threads(args.workers().get());
+    }
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::new(error).context("cannot start the async runtime")),
     };

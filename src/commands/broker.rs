@@ -1,6 +1,6 @@
 //! `riverrun broker`: the broker alone, until Ctrl-C or SIGTERM.
 
-use std::path::PathBuf;
+use std::{num::NonZero, path::PathBuf};
 
 use anyhow::{Context, Result};
 use riverrun::broker::{Broker, StartError, config};
@@ -23,6 +23,21 @@ pub(crate) struct Args {
     /// One Kafka broker setting, as name=value; repeatable, and stronger than --config
     #[arg(long, value_parser = pair)]
     set: Vec<(String, String)>,
+    /// Threads that serve clients [default: one for each processor but one, at least one]
+    #[arg(long, env = "TOKIO_WORKER_THREADS")]
+    workers: Option<NonZero<usize>>,
+}
+
+impl Args {
+    /// Threads for the runtime. One processor is left to what else there is to do: syncs, compaction, the system's network,
+    /// clients on the same host. `docs/performance.md` has what that was measured to bring on two processors.
+    pub(crate) fn workers(&self) -> NonZero<usize> {
+        let all_but_one = || {
+            let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+            NonZero::new(processors.saturating_sub(1)).unwrap_or(NonZero::<usize>::MIN)
+        };
+        self.workers.unwrap_or_else(all_but_one)
+    }
 }
 
 /// Runs the broker until the process is told to end.
