@@ -347,6 +347,8 @@ settings! {
         "Seconds of each of these windows.";
     riverrun_authentication_timeout_ms: i32 = 30_000, "riverrun.authentication.timeout.ms", at_least(1), Low, ReadOnly,
         "Milliseconds a connection has for its TLS handshake and SASL authentication together.";
+    riverrun_busy_poll_us: i32 = 50, "riverrun.busy.poll.us", at_least(0), Low, ReadOnly,
+        "Microseconds for which the broker waits awake for the next request of a client whose small requests follow each other quickly; one connection at a time, and never on a host with one processor. 0: it always sleeps.";
     riverrun_connection_inflight_max: i32 = 100, "riverrun.connection.inflight.max", at_least(1), Low, ReadOnly,
         "Requests of one connection that may be under way; then nothing more is read from it until one is answered.";
     riverrun_connection_inflight_max_bytes: i32 = 67_108_864, "riverrun.connection.inflight.max.bytes", at_least(1), Low, ReadOnly,

@@ -32,6 +32,7 @@ use tokio::{io::AsyncReadExt, time::Instant};
 
 use super::{
     Unsent,
+    busy_poll::BusyPoll,
     caps::Activity,
     frame_buffer::{FrameBuffer, FrameTooLarge},
     memory::{RequestMemory, Reserved, Waiting},
@@ -174,6 +175,8 @@ struct Connection {
     session: Session,
     /// Why the connection is to be closed once its answers are written.
     closing: Option<Ended>,
+    /// Whether the broker stops; looked at once a turn, which takes a lock.
+    stopping: bool,
     input: FrameBuffer,
     /// The memory of the request that has begun to arrive, and since when it has it.
     arriving: Option<(Reserved, Instant)>,
@@ -249,6 +252,7 @@ impl Connection {
             arriving: None,
             waiting: None,
             closing: None,
+            stopping: false,
             queue: Queue::default(),
             output: OutBuffer::default(),
         }
@@ -267,7 +271,9 @@ impl Connection {
         let mut receive_timer = pin!(tokio::time::sleep(FOREVER));
         let receive_timeout = self.receive_timeout();
         let mut was_open = self.session.is_open();
+        let mut busy_poll = self.busy_poll(&stream);
         loop {
+            self.stopping = node.stopping.is_cancelled();
             self.handle_frames()?;
             if self.session.is_open() != was_open {
                 // It authenticates again, or has done so: each time has its own deadline.
@@ -285,7 +291,7 @@ impl Connection {
                 write(&mut stream, &mut self.output, idle, hurry).await?;
                 continue;
             }
-            if node.stopping.is_cancelled() && self.queue.pending.is_empty() {
+            if self.stopping && self.queue.pending.is_empty() {
                 return Err(Ended::ShutDown);
             }
             if self.queue.pending.is_empty()
@@ -307,22 +313,25 @@ impl Connection {
             if let Some(until) = receive_until {
                 receive_timer.as_mut().reset(until);
             }
-            let reads = self.may_read() && !waits_for_memory && !node.stopping.is_cancelled();
+            let reads = self.may_read() && !waits_for_memory && !self.stopping;
             let waits_for_client = self.queue.pending.is_empty() && !waits_for_memory;
             let has_pending = !self.queue.pending.is_empty();
+            if reads
+                && waits_for_client
+                && busy_poll.is_worthwhile()
+                && let Some(read) = busy_poll.read(&node.connections.busy, &mut stream, self.input.space()).await
+            {
+                last_request = self.received(read?, activity, &mut busy_poll)?;
+                continue;
+            }
             tokio::select! {
                 biased;
                 read = stream.read_buf(self.input.space()), if reads => {
-                    if read? == 0 {
-                        // What was handled has happened, but there is nobody left to answer.
-                        return Err(if self.input.is_mid_frame() { Ended::MidFrame } else { Ended::ByClient });
-                    }
-                    last_request = Instant::now();
-                    activity.note(node.clock.ms_of(last_request));
+                    last_request = self.received(read?, activity, &mut busy_poll)?;
                 }
                 () = self.queue.front_ready(), if has_pending => last_request = Instant::now(),
                 () = &mut freed, if waits_for_memory => last_request = Instant::now(),
-                () = &mut stopped, if !node.stopping.is_cancelled() => {}
+                () = &mut stopped, if !self.stopping => {}
                 // The client was told to wait: that it did is not idleness.
                 () = &mut mute_timer, if muted_until.is_some() => last_request = Instant::now(),
                 () = &mut receive_timer, if receive_until.is_some() => self.check_arrival(receive_timeout)?,
@@ -339,6 +348,24 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Takes note of `count` bytes that have come, and says when that was.
+    fn received(&self, count: usize, activity: &Activity, busy_poll: &mut BusyPoll) -> Result<Instant, Ended> {
+        if count == 0 {
+            // What was handled has happened, but there is nobody left to answer.
+            return Err(if self.input.is_mid_frame() { Ended::MidFrame } else { Ended::ByClient });
+        }
+        let now = Instant::now();
+        activity.note(self.node.clock.ms_of(now));
+        busy_poll.received(now, count);
+        Ok(now)
+    }
+
+    /// How to wait for the client; never awake where there is no socket.
+    fn busy_poll(&self, stream: &Stream) -> BusyPoll {
+        let micros = u64::try_from(self.node.start_config.riverrun_busy_poll_us).unwrap_or(0);
+        BusyPoll::new(Duration::from_micros(if matches!(stream, Stream::Other(_)) { 0 } else { micros }))
     }
 
     /// Whether another request fits in what the connection may have under way.
@@ -363,7 +390,7 @@ impl Connection {
     fn handle_frames(&mut self) -> Result<(), Ended> {
         self.waiting = None;
         while self.may_read()
-            && !self.node.stopping.is_cancelled()
+            && !self.stopping
             && let Some(size) = self.input.announced()?
         {
             if self.arriving.is_none() {

@@ -1,5 +1,6 @@
 //! TCP listeners: binding and accepting. What a connection does is in `connection`, how many there may be in `caps`.
 
+mod busy_poll;
 mod caps;
 mod connection;
 mod frame_buffer;
@@ -16,7 +17,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -54,6 +55,8 @@ pub(crate) struct OpenConnections {
     refused: AtomicUsize,
     /// Spans of records that went out, or are about to, from their files.
     files: AtomicU64,
+    /// Whether one of them waits awake for its client.
+    busy: AtomicBool,
 }
 
 impl OpenConnections {
@@ -96,9 +99,9 @@ impl Unsent {
 
     fn set(&mut self, bytes: usize) {
         let all = &self.node.connections.unsent;
-        if bytes >= self.bytes {
+        if bytes > self.bytes {
             all.fetch_add(bytes - self.bytes, Ordering::Relaxed);
-        } else {
+        } else if bytes < self.bytes {
             all.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
         }
         self.bytes = bytes;
