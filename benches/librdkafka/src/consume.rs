@@ -35,10 +35,14 @@ pub(crate) struct Args {
     /// Consumers
     #[arg(long, default_value_t = 1)]
     clients: usize,
-    /// Milliseconds that librdkafka pauses when 100,000 records wait to be taken (`fetch.queue.backoff.ms`, whose default
+    /// Milliseconds that librdkafka pauses when so many records wait to be taken (`fetch.queue.backoff.ms`, whose default
     /// is 1000: a broker that is faster than the consumer is then idle most of the time)
     #[arg(long, default_value_t = 1)]
     queue_backoff_ms: u32,
+    /// Records of a partition that wait to be taken when librdkafka fetches no more (`queued.min.messages`, whose default
+    /// is 100000: more than a processor's cache holds, which makes the consumer slower and dearer)
+    #[arg(long, default_value_t = 4_000)]
+    queue_records: u32,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +85,7 @@ fn consumer(args: &Args, partitions: impl Iterator<Item = i32>) -> Result<BaseCo
         .set("group.id", "load")
         .set("enable.auto.commit", "false")
         .set("fetch.queue.backoff.ms", args.queue_backoff_ms.to_string())
+        .set("queued.min.messages", args.queue_records.to_string())
         .create()?;
     let mut assignment = TopicPartitionList::new();
     for partition in partitions {

@@ -172,7 +172,10 @@ fn consume() -> Vec<Row> {
         judged("consume-1k-8c", "consume --record-bytes 1024 --partitions 8 --clients 8"),
         large("consume-100k", Run::Librdkafka("consume --record-bytes 102400")),
         large("consume-100b-24p", Run::Librdkafka("consume --record-bytes 100 --partitions 24")),
-        large("consume-100b-pauses", Run::Librdkafka("consume --record-bytes 100 --queue-backoff-ms 1000")),
+        large(
+            "consume-100b-pauses",
+            Run::Librdkafka("consume --record-bytes 100 --queue-backoff-ms 1000 --queue-records 100000"),
+        ),
         large("consume-100b-lz4", Run::Librdkafka("consume --record-bytes 100 --compression lz4")),
     ]
 }
