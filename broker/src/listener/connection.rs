@@ -393,15 +393,20 @@ impl Connection {
             && !self.stopping
             && let Some(size) = self.input.announced()?
         {
-            if self.arriving.is_none() {
-                let Some(reserved) = self.node.request_memory.reserve(size) else {
-                    self.waiting = Some(self.node.request_memory.wait());
-                    break;
-                };
-                self.arriving = Some((reserved, Instant::now()));
-            }
-            let Some(frame) = self.input.next_frame()? else { break };
-            let reserved = self.arriving.take().map(|(reserved, _)| reserved);
+            let (reserved, since) = match self.arriving.take() {
+                Some((reserved, since)) => (reserved, Some(since)),
+                None => match self.node.request_memory.reserve(size) {
+                    Some(reserved) => (reserved, None),
+                    None => {
+                        self.waiting = Some(self.node.request_memory.wait());
+                        break;
+                    }
+                },
+            };
+            let Some(frame) = self.input.next_frame()? else {
+                self.arriving = Some((reserved, since.unwrap_or_else(Instant::now)));
+                break;
+            };
             self.handle_frame(&frame, reserved)?;
         }
         Ok(())
@@ -473,7 +478,7 @@ impl Connection {
     }
 
     /// Handles a request. Its memory is given back then; that of records once they are answered.
-    fn handle_frame(&mut self, frame: &Bytes, reserved: Option<Reserved>) -> Result<(), Ended> {
+    fn handle_frame(&mut self, frame: &Bytes, reserved: Reserved) -> Result<(), Ended> {
         if !self.session.is_open() {
             if self.session.expects_bare_token() {
                 return self.handle_bare_token(frame);
@@ -518,7 +523,7 @@ impl Connection {
             client_id = header.client_id.as_deref(),
         );
         let reply = span.in_scope(|| api::handle(&self.node, &self.context, body));
-        let reserved = reserved.filter(|_| header.api_key == ApiKey::Produce);
+        let reserved = (header.api_key == ApiKey::Produce).then_some(reserved);
         match reply {
             Reply::Now(response) => self.queue.push(header, frame.len(), Answer::Ready(response.into())),
             Reply::Later(response) => {
