@@ -3,7 +3,8 @@
 //! each as soon as it has its answer, is therefore waited for without sleeping, for a moment and as long as that pays.
 //!
 //! It pays when the last requests were small and came quickly one after the other. When a wait was for nothing, the
-//! client must show for longer and longer that it is quick. Other tasks have their turn between two looks, one
+//! client must show for longer that it is quick; when it was not, for less long: who is waited for in vain more often than
+//! not is soon left alone. Other tasks have their turn between two looks, one
 //! connection does this at a time, and nobody does on a host with one processor, where it would only be in the client's way.
 
 use std::{
@@ -79,7 +80,7 @@ impl BusyPoll {
         loop {
             let polled = futures::poll!(pin!(stream.read_buf(space)));
             if let Poll::Ready(read) = polled {
-                self.wanted = PROOF;
+                self.wanted = (self.wanted / 2).max(PROOF);
                 return Some(read);
             }
             if std::time::Instant::now() >= until {
@@ -174,6 +175,23 @@ mod tests {
         receive(&mut poll, PROOF, Duration::ZERO, 1);
         assert!(poll.is_worthwhile(), "twice as many as before");
         assert!(!turn.load(Ordering::Relaxed), "given back each time");
+    }
+
+    /// Of two waits, one is for nothing: that must not go on for ever.
+    #[tokio::test]
+    async fn who_is_waited_for_in_vain_as_often_as_not_is_left_alone() {
+        let (mut client, mut stream) = tokio::io::duplex(64);
+        let (turn, mut space) = (AtomicBool::new(false), BytesMut::with_capacity(64));
+        let mut poll = busy_poll(Duration::ZERO);
+        poll.wanted = 64 * PROOF;
+        for _ in 0..3 {
+            assert!(poll.read(&turn, &mut stream, &mut space).await.is_none());
+            client.write_all(b"ask").await.unwrap();
+            assert!(poll.read(&turn, &mut stream, &mut space).await.is_some());
+        }
+        assert_eq!(poll.wanted, 64 * PROOF, "no reason to do it more often, nor less");
+        assert!(poll.read(&turn, &mut stream, &mut space).await.is_none());
+        assert_eq!(poll.wanted, 128 * PROOF);
     }
 
     #[tokio::test]
