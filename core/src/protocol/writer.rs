@@ -18,6 +18,9 @@ pub const SHARED_BYTES_MIN: usize = 1024;
 /// The size of the length prefix before each frame.
 const LENGTH_PREFIX: usize = 4;
 
+/// Room for what comes before, between and after the shared segments: enough for most.
+const STRETCH: usize = 128;
+
 type Result<T> = std::result::Result<T, EncodeError>;
 
 /// One encoded frame: its length prefix and content, as segments to be written one after the other.
@@ -105,7 +108,7 @@ impl Writer {
 
     /// Starts a frame: leaves room for its length prefix.
     pub(crate) fn begin_frame(&mut self) {
-        self.buffer.reserve(128);
+        self.buffer.reserve(STRETCH);
         self.buffer.extend_from_slice(&[0; LENGTH_PREFIX]);
     }
 
@@ -154,7 +157,7 @@ impl Writer {
     }
 
     fn push_segment(&mut self, segment: Bytes) {
-        let before = std::mem::take(&mut self.buffer);
+        let before = std::mem::replace(&mut self.buffer, Vec::with_capacity(STRETCH));
         if self.first.is_none() {
             self.first = Some(before);
         } else if !before.is_empty() {

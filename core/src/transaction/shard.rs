@@ -93,15 +93,16 @@ impl TransactionShard {
 
     /// Whether these records may be written: what they add to what is known stays within the budget.
     pub fn admits(&self, records: &[TransactionRecord]) -> bool {
-        let growth = |record: &TransactionRecord, known: Option<&TransactionMetadata>| {
+        let (mut new, mut standing) = (0_usize, 0_usize);
+        for record in records {
             let id = &record.transactional_id;
             let after = record.value.as_ref().map_or(0, |value| weight(id, value));
-            after.saturating_sub(known.map_or(0, |value| weight(id, value)))
-        };
-        records.iter().all(|record| match self.transactions.get(&record.transactional_id) {
-            Some(known) => self.charge.fits_standing(growth(record, Some(known))),
-            None => self.charge.fits(growth(record, None)),
-        })
+            match self.transactions.get(id) {
+                Some(known) => standing = standing.saturating_add(after.saturating_sub(weight(id, known))),
+                None => new = new.saturating_add(after),
+            }
+        }
+        self.charge.fits(new) && self.charge.fits_standing(new.saturating_add(standing))
     }
 
     /// What all of it weighs, which is what the ids weigh one by one.

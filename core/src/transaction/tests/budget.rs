@@ -25,6 +25,8 @@ fn who_is_there_begins_transactions_when_no_other_may_come() {
     assert!(!shard.admits(&[record("another", 0)]));
     assert!(shard.admits(&[record("id0", 10)]));
     assert!(!shard.admits(&[record("id0", 100_000)]), "all of the budget is the bound");
+    let many: Vec<_> = (0..100).map(|id| record(&format!("id{id}"), 10)).collect();
+    assert!(shard.admits(&many[..1]) && !shard.admits(&many), "and of what is asked together, all counts");
     shard.replay(&record("id0", 10));
     assert!(shard.admits(&[record("id0", 0)]), "a transaction ends whatever happens");
     let empty = TransactionRecord { transactional_id: "id0".into(), value: None };
