@@ -6,7 +6,7 @@
 
 use super::value::{
     ConfigType, ConfigValue, Durability, Importance, Secret, UpdateMode, any, at_least, counted_hosts, fraction,
-    list_of, one_of, one_of_ignoring_case,
+    list_of, one_of, one_of_ignoring_case, within,
 };
 
 /// One row of the table, without its value.
@@ -347,8 +347,8 @@ settings! {
         "Seconds of each of these windows.";
     riverrun_authentication_timeout_ms: i32 = 30_000, "riverrun.authentication.timeout.ms", at_least(1), Low, ReadOnly,
         "Milliseconds a connection has for its TLS handshake and SASL authentication together.";
-    riverrun_busy_poll_us: i32 = 50, "riverrun.busy.poll.us", at_least(0), Low, ReadOnly,
-        "Microseconds for which the broker waits awake for the next request of a client whose small requests follow each other quickly; one connection at a time, and never on a host with one processor. 0: it always sleeps.";
+    riverrun_busy_poll_us: i32 = 50, "riverrun.busy.poll.us", within(0, 1_000), Low, ReadOnly,
+        "Microseconds for which the broker waits awake for the next request of a client whose small requests follow each other quickly; one connection at a time, and never on a host with one processor. 0: it always sleeps; 1000 is the most.";
     riverrun_connection_inflight_max: i32 = 100, "riverrun.connection.inflight.max", at_least(1), Low, ReadOnly,
         "Requests of one connection that may be under way; then nothing more is read from it until one is answered.";
     riverrun_connection_inflight_max_bytes: i32 = 67_108_864, "riverrun.connection.inflight.max.bytes", at_least(1), Low, ReadOnly,
@@ -505,5 +505,8 @@ mod tests {
         assert_eq!(error.to_string(), "invalid value `0` for num.partitions: must be at least 1");
         let error = config.set("delete.topic.enable", "yes").unwrap_err();
         assert_eq!(error.to_string(), "invalid value `yes` for delete.topic.enable: expected true or false");
+        let error = config.set("riverrun.busy.poll.us", "1001").unwrap_err();
+        assert_eq!(error.to_string(), "invalid value `1001` for riverrun.busy.poll.us: must be from 0 to 1000");
+        config.set("riverrun.busy.poll.us", "1000").unwrap();
     }
 }

@@ -281,6 +281,16 @@ pub(crate) fn at_least<T: Bounded>(min: i32) -> impl Fn(&T) -> Result<(), String
     }
 }
 
+/// Accepts numbers from `min` to `max`.
+pub(crate) fn within<T: Bounded>(min: i32, max: i32) -> impl Fn(&T) -> Result<(), String> {
+    move |value| match value.as_number() {
+        Some(number) if number < f64::from(min) || number > f64::from(max) => {
+            Err(format!("must be from {min} to {max}"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Accepts numbers from 0 to 1.
 pub(crate) fn fraction(value: &f64) -> Result<(), String> {
     if (0.0..=1.0).contains(value) { Ok(()) } else { Err("must be a fraction from 0 to 1".to_owned()) }
