@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::ControlFlow,
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -60,11 +61,14 @@ impl Flusher {
         }
     }
 
-    /// Has a partition synced after a while.
+    /// Has a partition synced after a while, unless the broker stops before.
     pub(super) fn push_later(&self, partition: Arc<Partition>, wait: Duration) {
         // A time so far away that the clock cannot tell it never comes.
         let Some(at) = Instant::now().checked_add(wait) else { return };
         let mut queue = self.lock();
+        if queue.stopped {
+            return;
+        }
         let number = queue.next_later;
         queue.next_later += 1;
         let is_next = queue.later.first_key_value().is_none_or(|((next, _), _)| at < *next);
@@ -105,6 +109,10 @@ impl Flusher {
                 queue.take_due();
             }
             if queue.partitions.is_empty() {
+                // Partitions hold the flusher, too.
+                let nobody_waits_for = std::mem::take(&mut queue.later);
+                drop(queue);
+                drop(nobody_waits_for);
                 return;
             }
             let round = std::mem::take(&mut queue.partitions);
@@ -119,8 +127,12 @@ impl Flusher {
     fn sync(&self, partition: &Arc<Partition>) {
         if self.offline.get().is_some() {
             partition.fail_waiting();
-        } else if let Err(error) = flush(partition) {
-            self.fail(partition, &error);
+            return;
+        }
+        match flush(partition) {
+            Ok(None) => {}
+            Ok(Some(wait)) => self.push_later(Arc::clone(partition), wait),
+            Err(error) => self.fail(partition, &error),
         }
     }
 
@@ -154,9 +166,11 @@ impl Queue {
     }
 }
 
-fn flush(partition: &Partition) -> Result<(), StorageError> {
+/// Syncs a partition. Returns after how long to do so again, though nobody asks for it.
+fn flush(partition: &Partition) -> Result<Option<Duration>, StorageError> {
     let _one_at_a_time = partition.flush_turn();
-    let Some(ticket) = partition.begin_flush()? else { return Ok(()) };
-    let result = ticket.run();
-    partition.complete_flush(&ticket, result)
+    match partition.begin_flush()? {
+        ControlFlow::Continue(ticket) => partition.complete_flush(&ticket, ticket.run()),
+        ControlFlow::Break(again) => Ok(again),
+    }
 }

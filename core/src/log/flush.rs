@@ -26,6 +26,8 @@ pub struct FlushTicket {
     epochs: Option<(PathBuf, Vec<(i32, i64)>)>,
     pub(super) vfs: Arc<dyn Vfs>,
     pub(super) up_to: SyncedPlace,
+    /// Bytes of batches that were not synced before.
+    pub(super) bytes: u64,
     names: bool,
 }
 
@@ -51,6 +53,11 @@ impl FlushTicket {
     /// The offset before which everything is durable once this has run.
     pub fn up_to(&self) -> i64 {
         self.up_to.offset
+    }
+
+    /// Bytes of batches, of the segment that grows, that were not synced before.
+    pub fn size_in_bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Writes the leader epochs if they have changed, and syncs. Blocks for as long as the disk takes; must end before the
@@ -138,7 +145,9 @@ impl Log {
             position: active.map_or(0, |segment| segment.size),
         };
         let (vfs, names) = (Arc::clone(&self.vfs), self.names_unsynced);
-        Ok(Some(FlushTicket { files, folders, epochs, vfs, up_to, names }))
+        let before = self.synced.filter(|before| before.segment == up_to.segment);
+        let bytes = up_to.position.saturating_sub(before.map_or(0, |before| before.position));
+        Ok(Some(FlushTicket { files, folders, epochs, vfs, up_to, bytes, names }))
     }
 
     /// After a failed sync nothing may be taken for durable any more, whatever a second one says.
@@ -212,10 +221,12 @@ impl Log {
     fn is_as_on_disk(&self) -> bool {
         let untouched = self.log_end_offset() == 0 && self.size_in_bytes() == 0;
         let settled = self.settled == self.log_end_offset() && self.recovery_point == self.log_end_offset();
-        self.closed_files.is_empty() && !self.epochs_dirty && (self.is_resting() || untouched || settled)
+        let has_room = self.room_in_bytes() > 0;
+        self.closed_files.is_empty() && !self.epochs_dirty && !has_room && (self.is_resting() || untouched || settled)
     }
 
     fn write_derived(&mut self) -> Result<(), StorageError> {
+        self.cut_room()?;
         self.write_active_aborted()?;
         let path = self.folder.join(file_name(self.log_end_offset(), "snapshot"));
         let snapshot = write_whole(&*self.vfs, &path, &self.producers.encode()).map_err(|source| StorageError {

@@ -16,6 +16,8 @@
 //!                <base offset>.snapshot              derived: the producers before that offset
 //! ```
 //!
+//! A `.log` file that grows may end in zeros: see `room.rs`.
+//!
 //! A [`Log`] is one partition. It is synchronous, has one owner, knows no clock and no thread: time comes in as an
 //! argument, the disk through [`Vfs`]. Durable write is two steps with two names: [`Log::append`] puts a batch into the
 //! page cache, a [`FlushTicket`] makes it durable, from any thread, without the log being held.
@@ -48,6 +50,7 @@ mod recovery;
 mod rest;
 mod retention;
 mod roll;
+mod room;
 mod segment;
 mod span;
 mod tail;

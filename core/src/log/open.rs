@@ -178,6 +178,7 @@ impl Log {
             offline: None,
             unreadable: None,
             tail: Tail::default(),
+            room_bytes: 0,
             vfs,
         }
     }
@@ -382,6 +383,11 @@ impl Log {
             {
                 self.producers = producers;
                 if position == size {
+                    if trust.to != i64::MAX {
+                        // A killed process may have cut room off behind this place, in the page cache only. What comes back
+                        // with a power cut would be taken for damage once the place is no longer the last one synced.
+                        segment.file(&*self.vfs).and_then(|file| file.sync_data()).map_err(io("sync"))?;
+                    }
                     if next_base.is_some() {
                         // What stands in its index files may be what was written while it grew, and nothing has synced it.
                         self.closed_files.extend(segment.write_index(&*self.vfs).map_err(io("write the index of"))?);

@@ -83,6 +83,8 @@ pub struct Log {
     /// Why nothing can be read either, if so.
     pub(super) unreadable: Option<String>,
     pub(super) tail: Tail,
+    /// How much room is made behind the batches when there is none left; see [`super::room`].
+    pub(super) room_bytes: u64,
 }
 
 impl Log {
@@ -271,8 +273,8 @@ impl Log {
         let position = segment.size;
         let bytes = tail::patched(batch.into_bytes(), &prefix);
         let written = match &bytes {
-            Patched::InPlace(whole) => segment.write(&*self.vfs, &[], whole),
-            Patched::Apart(rest) => segment.write(&*self.vfs, &prefix, rest),
+            Patched::InPlace(whole) => segment.write(&*self.vfs, &[], whole, self.room_bytes),
+            Patched::Apart(rest) => segment.write(&*self.vfs, &prefix, rest, self.room_bytes),
         };
         if let Err(source) = written {
             let file = segment.path("log").display().to_string();

@@ -3,8 +3,10 @@
 //! Segments that end at or before the recovery point were synced: their indexes are trusted. All later ones are walked
 //! batch by batch, checksums included, and their indexes, the producers and the epochs built anew. What a checksum does
 //! not cover is held against the batch before: offsets follow each other, epochs never fall. Where the walk
-//! stops before the end of the file, two things can have happened:
+//! stops before the end of the file, one of three things has happened:
 //!
+//! - **Room.** There are zeros to the end, where room had been made for batches to come ([`super::room`]), or their bytes
+//!   never reached the disk. The file is cut there.
 //! - **A torn tail.** The machine or process died in mid-write: nothing sound follows, or the damaged bytes contain a
 //!   sector that was never written (zeros up to a 512-byte boundary), as a power cut leaves behind when later sectors
 //!   reached the disk first. The file is cut there. Nothing that was synced is touched.
@@ -38,7 +40,7 @@ const CHUNK: usize = 1 << 20;
 pub struct Recovery {
     /// Bytes whose batches were read and checked.
     pub bytes_checked: u64,
-    /// Torn bytes that were cut off the end.
+    /// Torn bytes that were cut off the end. Zeros without anything behind them are not counted.
     pub bytes_cut: u64,
 }
 
@@ -160,10 +162,11 @@ pub(super) fn recover_segment(
                 if segment.next_offset < synced {
                     return Err(corrupt(format!("{reason}, in what had been synced up to offset {synced}")));
                 }
-                if !is_torn(vfs, segment, position, length).map_err(io_error("read", &path))? {
-                    return Err(corrupt(reason));
+                match end_of(vfs, segment, position, length).map_err(io_error("read", &path))? {
+                    End::Blank => {}
+                    End::Torn => learned.report.bytes_cut += length - position,
+                    End::Damaged => return Err(corrupt(reason)),
                 }
-                learned.report.bytes_cut += length - position;
                 segment.cut(vfs).map_err(io_error("truncate", &path))?;
                 // Else what was cut could come back under what is written in its place, and be taken for corruption.
                 segment.file(vfs).and_then(|file| file.sync_data()).map_err(io_error("sync", &path))?;
@@ -242,11 +245,22 @@ fn read_batch(
         .map_err(|error| error.to_string()))
 }
 
-/// Whether the damage at `position` is what a death in mid-write leaves behind.
-fn is_torn(vfs: &dyn Vfs, segment: &mut Segment, position: u64, length: u64) -> io::Result<bool> {
+/// What there is of a file behind its last sound batch.
+enum End {
+    /// Nothing but zeros, which hold no record.
+    Blank,
+    /// What a death in mid-write leaves behind.
+    Torn,
+    Damaged,
+}
+
+fn end_of(vfs: &dyn Vfs, segment: &mut Segment, position: u64, length: u64) -> io::Result<End> {
     let file = segment.file(vfs)?;
     let suspect = tear::Suspect { file: &*file, position, length, next_offset: segment.next_offset };
-    tear::is_torn(&suspect)
+    if tear::is_blank(&suspect)? {
+        return Ok(End::Blank);
+    }
+    Ok(if tear::is_torn(&suspect)? { End::Torn } else { End::Damaged })
 }
 
 /// Visits the batches of a segment that need not be checked: their headers, and the markers among them.

@@ -59,6 +59,7 @@ impl Log {
             return Ok(());
         }
         let Some(active) = self.segments.values_mut().next_back() else { return Ok(()) };
+        active.cut_room(&*self.vfs).map_err(storage("truncate", active.path("log")))?;
         let files = active.write_index(&*self.vfs).map_err(storage("write", active.path("index")))?;
         let path = self.folder.join(file_name(base, "log"));
         let segment = Segment::create(&*self.vfs, &self.folder, base).map_err(storage("create", path))?;

@@ -34,6 +34,8 @@ pub(super) struct Segment {
     pub(super) next_offset: i64,
     /// Bytes of whole batches in the file.
     pub(super) size: u64,
+    /// Up to where the file has room: zeros behind the batches, for those to come. Nothing if it is not beyond `size`.
+    room_end: u64,
     /// Largest timestamp, -1 if there is none, and an offset that has it.
     pub(super) max_timestamp: (i64, i64),
     /// Timestamp of the first batch, -1 while empty.
@@ -128,6 +130,7 @@ impl Segment {
             base_offset,
             next_offset,
             size,
+            room_end: 0,
             max_timestamp: (-1, base_offset),
             first_timestamp: -1,
             dirty: false,
@@ -511,21 +514,45 @@ impl Segment {
         }))
     }
 
-    /// Writes a batch at the end of the file, but notes nothing yet: the patched prefix, then what follows it.
-    pub(super) fn write(&mut self, vfs: &dyn Vfs, prefix: &[u8], rest: &[u8]) -> io::Result<()> {
+    /// Writes a batch at the end of the file, but notes nothing yet: the patched prefix, then what follows it. Where there
+    /// is no room for it, `room` zeros come behind it.
+    pub(super) fn write(&mut self, vfs: &dyn Vfs, prefix: &[u8], rest: &[u8], room: u64) -> io::Result<()> {
         let file = self.file(vfs)?;
         self.dirty = true;
         if prefix.is_empty() {
-            return file.write_at(self.size, rest);
+            file.write_at(self.size, rest)?;
+        } else {
+            file.write_two_at(self.size, prefix, rest)?;
         }
-        file.write_two_at(self.size, prefix, rest)
+        let end = self.size + (prefix.len() + rest.len()) as u64;
+        if room > 0 && end > self.room_end {
+            self.room_end = end + room;
+            let zeros = vec![0; usize::try_from(room).unwrap_or_default()];
+            // It only saves work; a disk that is full has none.
+            if file.write_at(end, &zeros).is_err() && file.truncate(end).is_ok() {
+                self.room_end = end;
+            }
+        }
+        Ok(())
     }
 
     /// Cuts the file off behind its last noted batch.
     pub(super) fn cut(&mut self, vfs: &dyn Vfs) -> io::Result<()> {
         self.dirty = true;
         let size = self.size;
-        self.file(vfs)?.truncate(size)
+        self.file(vfs)?.truncate(size)?;
+        self.room_end = 0;
+        Ok(())
+    }
+
+    /// Bytes of room behind the batches.
+    pub(super) fn room_in_bytes(&self) -> u64 {
+        self.room_end.saturating_sub(self.size)
+    }
+
+    /// Gives the room back, if there is any.
+    pub(super) fn cut_room(&mut self, vfs: &dyn Vfs) -> io::Result<()> {
+        if self.room_in_bytes() > 0 { self.cut(vfs) } else { Ok(()) }
     }
 }
 

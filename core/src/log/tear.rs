@@ -51,6 +51,19 @@ impl Suspect<'_> {
     }
 }
 
+/// Whether nothing was ever written there: room that was made for batches to come, for example.
+pub(super) fn is_blank(suspect: &Suspect<'_>) -> io::Result<bool> {
+    let mut at = suspect.position;
+    while at < suspect.length {
+        let part = (suspect.length - at).min(CHUNK);
+        if suspect.bytes(at, part)?.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += part;
+    }
+    Ok(true)
+}
+
 /// Whether the damage is what a death in mid-write leaves behind.
 pub(super) fn is_torn(suspect: &Suspect<'_>) -> io::Result<bool> {
     match find_sound(suspect)? {

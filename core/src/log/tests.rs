@@ -5,6 +5,7 @@ mod compaction;
 mod faults;
 mod producer_cap;
 mod rest;
+mod room;
 mod times;
 mod transaction_model;
 mod transactions;
@@ -125,6 +126,8 @@ enum Step {
     FindTime { at: u16 },
     Roll,
     Flush,
+    MakeRoom { bytes: u16 },
+    CutRoom,
     DeleteRecords { at: u16 },
     Retention { bytes: u16 },
     Restart { clean: bool, drop_derived: bool },
@@ -138,6 +141,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<u16>().prop_map(|at| Step::FindTime { at }),
         1 => Just(Step::Roll),
         1 => Just(Step::Flush),
+        1 => any::<u16>().prop_map(|bytes| Step::MakeRoom { bytes }),
+        1 => Just(Step::CutRoom),
         1 => any::<u16>().prop_map(|at| Step::DeleteRecords { at }),
         1 => any::<u16>().prop_map(|bytes| Step::Retention { bytes }),
         1 => any::<(bool, bool)>().prop_map(|(clean, drop_derived)| Step::Restart { clean, drop_derived }),
@@ -184,6 +189,11 @@ proptest! {
                 }
                 Step::Roll => log.roll().expect("rolls"),
                 Step::Flush => prop_assert_eq!(log.flush().expect("flushes"), end),
+                Step::MakeRoom { bytes } => log.set_room_bytes(u64::from(bytes)),
+                Step::CutRoom => {
+                    log.cut_room().expect("cuts");
+                    prop_assert_eq!(log.room_in_bytes(), 0);
+                }
                 Step::DeleteRecords { at } => {
                     start = log.delete_records(pick(at)).expect("in range");
                     model = model.split_off(&start);
@@ -246,6 +256,7 @@ fn crash_story(seed: u64) {
         written.retain(|offset, _| *offset < end);
 
         vfs.inject(Fault::Stop(next(60)));
+        log.set_room_bytes([0, 0, 900, 5000][usize::try_from(next(4)).expect("small")]);
         for number in 0.. {
             let mut pick = |bound| usize::try_from(next(bound)).expect("small");
             let padding = "y".repeat(pick(400));

@@ -7,6 +7,7 @@
 
 mod append;
 mod read;
+mod room;
 mod upkeep;
 
 use std::{
@@ -23,6 +24,7 @@ use riverrun_core::{
     log::{AppendError, Durability, FileSpan, Log, LogConfig, ReadError},
 };
 
+use self::room::RoomPolicy;
 use super::{
     flusher::Flusher,
     tails::Tails,
@@ -157,6 +159,8 @@ struct State {
     sync_is_due: bool,
     /// Whether reading failed for the disk, and the log says so.
     read_failed: bool,
+    /// Whether the log is to have room behind its batches.
+    room: RoomPolicy,
 }
 
 impl Partition {
@@ -177,6 +181,7 @@ impl Partition {
             append_fails: false,
             sync_is_due: false,
             read_failed: false,
+            room: RoomPolicy::default(),
             log,
         };
         Self {

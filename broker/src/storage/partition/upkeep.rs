@@ -1,12 +1,16 @@
 //! What is done to a partition beside its clients: flushes, checkpoints, retention, compaction, the end.
 
-use std::sync::{MutexGuard, PoisonError, atomic::Ordering};
+use std::{
+    ops::ControlFlow,
+    sync::{MutexGuard, PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 use riverrun_core::log::{
     Bookmark, Cleanable, Durability, FlushError, FlushTicket, Flushed, Log, ReadError, StorageError,
 };
 
-use super::{Partition, PartitionReadError};
+use super::{Partition, PartitionReadError, State};
 use crate::storage::waiters::{LogOffline, tell_all};
 
 impl Partition {
@@ -132,37 +136,56 @@ impl Partition {
         closed
     }
 
-    /// Begins a flush; called by the flusher, one at a time.
-    pub(in crate::storage) fn begin_flush(&self) -> Result<Option<FlushTicket>, StorageError> {
+    /// Begins a flush; called by the flusher, one at a time. Breaks off with what [`Self::complete_flush`] returns where
+    /// nothing has to be synced.
+    pub(in crate::storage) fn begin_flush(&self) -> Result<ControlFlow<Option<Duration>, FlushTicket>, StorageError> {
         // From here on a new append queues the partition again.
         self.queued.store(false, Ordering::Release);
         let mut state = self.lock();
         state.sync_is_due = false;
         if state.gone {
-            return Ok(None);
+            return Ok(ControlFlow::Break(None));
         }
-        let ticket = state.log.begin_flush()?;
-        if ticket.is_none() {
-            let durable = state.log.recovery_point();
-            let reached = state.advance(durable);
-            drop(state);
-            tell_all(reached, Ok(()));
+        if state.log.room_in_bytes() > 0
+            && state.room.is_idle(self.clock.monotonic_ms())
+            && let Err(error) = state.log.cut_room()
+        {
+            // It is in nobody's way.
+            tracing::debug!(partition = %self.topic_partition, %error, "room is not given back");
         }
-        Ok(ticket)
+        if let Some(ticket) = state.log.begin_flush()? {
+            return Ok(ControlFlow::Continue(ticket));
+        }
+        let watch = self.watch_room(&mut state);
+        let durable = state.log.recovery_point();
+        let reached = state.advance(durable);
+        drop(state);
+        tell_all(reached, Ok(()));
+        Ok(ControlFlow::Break(watch))
     }
 
-    /// Takes note of a flush that has ended.
+    /// Takes note of a flush that has ended. Returns how long to wait before another, which gives back the room that
+    /// nobody uses, if one is to be ordered.
     pub(in crate::storage) fn complete_flush(
         &self,
         ticket: &FlushTicket,
         result: Result<Flushed, FlushError>,
-    ) -> Result<(), StorageError> {
+    ) -> Result<Option<Duration>, StorageError> {
         let mut state = self.lock();
         let durable = state.log.complete_flush(ticket, result)?;
+        let room = state.room.synced(ticket.size_in_bytes(), self.clock.monotonic_ms());
+        state.log.set_room_bytes(room);
+        let watch = self.watch_room(&mut state);
         let reached = state.advance(durable);
         drop(state);
         tell_all(reached, Ok(()));
-        Ok(())
+        Ok(watch)
+    }
+
+    /// How long to wait before looking at room that nobody may use then, if nobody does already.
+    fn watch_room(&self, state: &mut State) -> Option<Duration> {
+        let room = state.log.room_in_bytes();
+        state.room.watch(room, self.clock.monotonic_ms())
     }
 
     /// The log can be trusted no more: whoever waits for a commit is told so.

@@ -444,7 +444,9 @@ impl<'a> Walk<'a> {
         let suspect = Suspect { file, position: hole.position, length, next_offset };
         let torn = current.damage == 1 && next_offset >= synced && !self.facts.in_use && tear::is_torn(&suspect)?;
         let (reason, bytes) = (hole.reason.clone(), hole.bytes);
-        let (problem, severity) = if torn {
+        let (problem, severity) = if torn && tear::is_blank(&suspect)? {
+            (Problem::Room { bytes: length - hole.position }, Severity::TornTail)
+        } else if torn {
             (Problem::TornTail { bytes: length - hole.position, reason }, Severity::TornTail)
         } else {
             (Problem::Batch { bytes, reason }, Severity::Damage)
