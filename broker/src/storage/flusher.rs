@@ -15,13 +15,18 @@ use std::{
 
 use riverrun_core::log::StorageError;
 
-use super::{METADATA_TOPIC, Partition, sync_pool::SyncPool};
+use super::{
+    METADATA_TOPIC, Partition,
+    gathering::{Crowd, Gathering},
+    sync_pool::SyncPool,
+};
 
 /// The queue of logs to sync, and whether the directory is in order.
 #[derive(Debug, Default)]
 pub(crate) struct Flusher {
     queue: Mutex<Queue>,
     changed: Condvar,
+    crowd: Arc<Crowd>,
     offline: OnceLock<String>,
 }
 
@@ -39,6 +44,11 @@ impl Flusher {
     pub(super) fn start(self: &Arc<Self>) -> std::io::Result<JoinHandle<()>> {
         let flusher = Arc::clone(self);
         std::thread::Builder::new().name("riverrun-flush".to_owned()).spawn(move || flusher.run())
+    }
+
+    /// Who waits for its syncs.
+    pub(super) fn crowd(&self) -> &Arc<Crowd> {
+        &self.crowd
     }
 
     /// Why the directory takes no appends any more, if so.
@@ -97,6 +107,7 @@ impl Flusher {
     fn run(self: &Arc<Self>) {
         let flusher = Arc::clone(self);
         let mut pool = SyncPool::new(move |partition: Arc<Partition>| flusher.sync(&partition));
+        let mut gathering = Gathering::default();
         loop {
             let mut queue = self.lock();
             queue.take_due();
@@ -115,12 +126,18 @@ impl Flusher {
                 drop(nobody_waits_for);
                 return;
             }
+            if let Some(hold) = gathering.hold(&self.crowd).filter(|_| !queue.stopped) {
+                // To be woken sooner, to stop for example, does no harm.
+                queue = self.changed.wait_timeout(queue, hold).unwrap_or_else(PoisonError::into_inner).0;
+            }
             let round = std::mem::take(&mut queue.partitions);
             drop(queue);
+            let began = Instant::now();
             let (metadata, others): (Vec<_>, Vec<_>) =
                 round.into_iter().partition(|partition| &*partition.topic_partition().topic == METADATA_TOPIC);
             metadata.iter().for_each(|partition| self.sync(partition));
             pool.run(others);
+            gathering.ended(&self.crowd, began.elapsed());
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod cleaner;
 mod flusher;
+mod gathering;
 mod housekeeping;
 mod opening;
 mod partition;

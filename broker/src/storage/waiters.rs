@@ -12,7 +12,7 @@ use std::{
 use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::{Notify, oneshot};
 
-use super::Partition;
+use super::{Partition, gathering::Crowd};
 
 /// The partition takes no part any more: its disk failed, it was deleted, or the broker stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,10 +62,11 @@ pub(super) fn tell_all(waiting: Vec<Waiter>, outcome: Result<(), LogOffline>) {
 }
 
 /// Appends that wait, each for the high watermark to reach the end of its records.
-#[derive(Default)]
 pub(super) struct CommitWaiters {
     /// By rising offset, as appends come.
     waiting: Vec<(i64, Waiter)>,
+    /// All of the data directory.
+    crowd: Arc<Crowd>,
 }
 
 impl std::fmt::Debug for CommitWaiters {
@@ -75,21 +76,39 @@ impl std::fmt::Debug for CommitWaiters {
 }
 
 impl CommitWaiters {
+    pub(super) fn new(crowd: Arc<Crowd>) -> Self {
+        Self { waiting: Vec::new(), crowd }
+    }
+
     pub(super) fn add(&mut self, end: i64, then: Waiter) {
         // Nearly always at the back: appends come in the order of their offsets.
         let position = self.waiting.partition_point(|(other, _)| *other <= end);
         self.waiting.insert(position, (end, then));
+        self.crowd.joined();
     }
 
     /// Takes those out that the high watermark has reached.
     pub(super) fn take_reached(&mut self, high_watermark: i64) -> Vec<Waiter> {
         let reached = self.waiting.partition_point(|(end, _)| *end <= high_watermark);
-        self.waiting.drain(..reached).map(|(_, then)| then).collect()
+        self.take(reached)
     }
 
     /// Takes all out.
     pub(super) fn take_all(&mut self) -> Vec<Waiter> {
-        self.waiting.drain(..).map(|(_, then)| then).collect()
+        self.take(self.waiting.len())
+    }
+
+    fn take(&mut self, count: usize) -> Vec<Waiter> {
+        if count > 0 {
+            self.crowd.left(count);
+        }
+        self.waiting.drain(..count).map(|(_, then)| then).collect()
+    }
+}
+
+impl Drop for CommitWaiters {
+    fn drop(&mut self) {
+        self.take_all();
     }
 }
 
@@ -219,7 +238,7 @@ mod tests {
 
     #[test]
     fn waiters_are_called_in_the_order_of_offsets() {
-        let mut waiters = CommitWaiters::default();
+        let mut waiters = CommitWaiters::new(Arc::default());
         let called = Arc::new(std::sync::Mutex::new(Vec::new()));
         for end in [3, 5, 4, 9] {
             let called = Arc::clone(&called);

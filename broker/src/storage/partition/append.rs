@@ -142,26 +142,33 @@ impl Partition {
 
     /// What to wait for until all before `end` is committed; nothing if it is already.
     pub(crate) fn commit_wait(&self, end: i64) -> Result<Option<CommitWait>, LogOffline> {
-        if self.lock().log.high_watermark() >= end {
-            return Ok(None);
+        let mut state = self.lock();
+        if let Some(outcome) = self.outcome_of(&state, end) {
+            return outcome.map(|()| None);
         }
         let (then, committed) = waiters::future();
-        match self.add_waiter(end, then) {
-            Ok(()) => Ok(Some(committed)),
-            Err((_, outcome)) => outcome.map(|()| None),
-        }
+        state.commits.add(end, then);
+        Ok(Some(committed))
     }
 
     /// Has `then` told when all before `end` is committed; gives it back, and what it is to be told, if that is known.
     pub(super) fn add_waiter(&self, end: i64, then: Waiter) -> Result<(), (Waiter, Result<(), LogOffline>)> {
         let mut state = self.lock();
+        match self.outcome_of(&state, end) {
+            Some(outcome) => Err((then, outcome)),
+            None => {
+                state.commits.add(end, then);
+                Ok(())
+            }
+        }
+    }
+
+    /// What whoever waits for all before `end` to be committed is to be told, if that is known.
+    fn outcome_of(&self, state: &State, end: i64) -> Option<Result<(), LogOffline>> {
         if state.log.high_watermark() >= end {
-            return Err((then, Ok(())));
+            return Some(Ok(()));
         }
-        if state.gone || state.log.offline_reason().is_some() || self.flusher.offline_reason().is_some() {
-            return Err((then, Err(LogOffline)));
-        }
-        state.commits.add(end, then);
-        Ok(())
+        let never = state.gone || state.log.offline_reason().is_some() || self.flusher.offline_reason().is_some();
+        never.then_some(Err(LogOffline))
     }
 }

@@ -174,7 +174,7 @@ impl Partition {
         log.set_tail_bytes_max(tails.bytes_max());
         let state = State {
             gone: false,
-            commits: CommitWaiters::default(),
+            commits: CommitWaiters::new(Arc::clone(flusher.crowd())),
             fetches: Vec::new(),
             invisible_bytes: 0,
             unstable_bytes: 0,

@@ -35,7 +35,7 @@ fn batches_take_the_place_of_zeros_until_there_are_none_left() {
     }
     assert_eq!(log.room_in_bytes(), ROOM, "the batch that did not fit made more");
     log.set_room_bytes(0);
-    append(&mut log, &vec!["z".repeat(usize::try_from(ROOM).expect("small"))], 6).expect("appends");
+    append(&mut log, &["z".repeat(usize::try_from(ROOM).expect("small"))], 6).expect("appends");
     assert_eq!(length(&vfs, 0), log.size_in_bytes(), "nobody wants any");
 }
 
