@@ -247,35 +247,47 @@ fn finish(acks: Acks, mut response: ProduceResponse, waiting: Vec<(usize, usize,
     }
     let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
     let deadline = tokio::time::Instant::now() + timeout;
-    Reply::later(async move {
-        let mut timed_out = pin!(tokio::time::sleep_until(deadline));
-        // What is to be appended yet goes on only while it is asked; commits come by themselves.
-        let (mut commits, mut appends) = (Vec::with_capacity(waiting.len()), Vec::new());
-        for (topic, partition, still) in waiting {
-            match still {
-                Waiting::Committed(committed) => commits.push((topic, partition, committed)),
-                Waiting::Appended(answer) => appends.push(async move {
-                    let answer =
-                        tokio::time::timeout_at(deadline, answer).await.map_err(|_| ErrorCode::RequestTimedOut);
-                    (topic, partition, answer)
-                }),
-            }
+    // What is to be appended yet goes on only while it is asked; commits come by themselves.
+    let (mut commits, mut appends) = (Vec::with_capacity(waiting.len()), Vec::new());
+    for (topic, partition, still) in waiting {
+        match still {
+            Waiting::Committed(committed) => commits.push((topic, partition, committed)),
+            Waiting::Appended(answer) => appends.push(async move {
+                let answer = tokio::time::timeout_at(deadline, answer).await.map_err(|_| ErrorCode::RequestTimedOut);
+                (topic, partition, answer)
+            }),
         }
+    }
+    if appends.is_empty() {
+        // Nearly always, so its future is no larger than it must be.
+        return Reply::later(settle_commits(response, commits, deadline));
+    }
+    Reply::later(async move {
         for (topic, partition, answer) in join_all(appends).await {
             settle(&mut response, topic, partition, answer);
         }
-        for (topic, partition, committed) in commits {
-            let code = tokio::select! {
-                biased;
-                committed = committed => committed.err().map(|LogOffline| ErrorCode::KafkaStorageError),
-                () = &mut timed_out => Some(ErrorCode::RequestTimedOut),
-            };
-            if let Some(code) = code {
-                settle(&mut response, topic, partition, Err(code));
-            }
-        }
-        response
+        settle_commits(response, commits, deadline).await
     })
+}
+
+/// Waits for commits, until the deadline at most, and puts into the response what became of them.
+async fn settle_commits(
+    mut response: ProduceResponse,
+    commits: Vec<(usize, usize, CommitWait)>,
+    deadline: tokio::time::Instant,
+) -> ProduceResponse {
+    let mut timed_out = pin!(tokio::time::sleep_until(deadline));
+    for (topic, partition, committed) in commits {
+        let code = tokio::select! {
+            biased;
+            committed = committed => committed.err().map(|LogOffline| ErrorCode::KafkaStorageError),
+            () = &mut timed_out => Some(ErrorCode::RequestTimedOut),
+        };
+        if let Some(code) = code {
+            settle(&mut response, topic, partition, Err(code));
+        }
+    }
+    response
 }
 
 /// Puts into the response what became of a partition.

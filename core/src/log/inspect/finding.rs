@@ -9,7 +9,7 @@ use crate::log::SnapshotDefect;
 pub enum Severity {
     /// Records are lost or cannot be read, or the broker will not open the partition, or the directory.
     Damage,
-    /// The end of a log as a crash leaves it, torn or with room that was not filled: the next start cuts it off.
+    /// The end of a log that a crash has torn: the next start cuts it off.
     TornTail,
     /// A derived file is wrong or missing, and can be made anew from the batches.
     Rebuildable,
@@ -63,12 +63,6 @@ pub enum Problem {
         bytes: u64,
         /// Why they are no sound batch.
         reason: String,
-    },
-    /// Room for batches to come, or for those that never reached the disk.
-    #[error("{bytes} bytes at the end are zeros, room for batches that did not come")]
-    Room {
-        /// How many bytes will be cut off.
-        bytes: u64,
     },
     /// The records of a sound batch cannot be read.
     #[error("the records of the batch are unreadable: {reason}")]
@@ -214,9 +208,7 @@ impl Finding {
     /// What to do about it. The broker is to be stopped before any file is touched.
     pub fn advice(&self) -> &'static str {
         match &self.problem {
-            Problem::TornTail { .. } | Problem::Room { .. } => {
-                "nothing is to be done: the next start of the broker cuts it off"
-            }
+            Problem::TornTail { .. } => "nothing is to be done: the next start of the broker cuts it off",
             Problem::Records { .. } => {
                 "the checksum holds, so its producer wrote it so; consumers fail there and have to seek past it"
             }
@@ -263,7 +255,6 @@ impl Finding {
         match &self.problem {
             Problem::Batch { .. } => "damaged_batch",
             Problem::TornTail { .. } => "torn_tail",
-            Problem::Room { .. } => "room",
             Problem::Records { .. } => "unreadable_records",
             Problem::OffsetsMissing { .. } => "offsets_missing",
             Problem::OffsetsGoBack { .. } => "offsets_go_back",

@@ -435,18 +435,21 @@ impl<'a> Walk<'a> {
         hole: &Hole,
     ) -> io::Result<bool> {
         let next_offset = self.next_offset.unwrap_or(current.base);
-        current.damage += 1;
-        self.broken = true;
         let synced = match (self.facts.clean, current.next_base) {
             (true, _) => i64::MAX,
             (false, next_base) => next_base.unwrap_or(i64::MAX).min(self.facts.recovery_point.unwrap_or(0)),
         };
         let suspect = Suspect { file, position: hole.position, length, next_offset };
-        let torn = current.damage == 1 && next_offset >= synced && !self.facts.in_use && tear::is_torn(&suspect)?;
+        let may_be_cut = current.damage == 0 && next_offset >= synced && !self.facts.in_use;
+        if may_be_cut && tear::is_blank(&suspect)? {
+            // Room for batches to come, as whoever is killed leaves it.
+            return Ok(true);
+        }
+        current.damage += 1;
+        self.broken = true;
+        let torn = may_be_cut && tear::is_torn(&suspect)?;
         let (reason, bytes) = (hole.reason.clone(), hole.bytes);
-        let (problem, severity) = if torn && tear::is_blank(&suspect)? {
-            (Problem::Room { bytes: length - hole.position }, Severity::TornTail)
-        } else if torn {
+        let (problem, severity) = if torn {
             (Problem::TornTail { bytes: length - hole.position, reason }, Severity::TornTail)
         } else {
             (Problem::Batch { bytes, reason }, Severity::Damage)

@@ -205,10 +205,12 @@ fn a_torn_end_is_told_from_damage_by_what_was_synced() {
     assert_eq!(told(&vfs), [("damaged_batch", Severity::Damage, name.clone())], "it was closed cleanly");
     write(&vfs, &log, &whole);
     crashed(&vfs);
-    let ways = [(cut as fn(&mut Vec<u8>), "torn_tail"), (zeroed, "room")];
-    for (how, kind) in ways {
+    // Zeros alone are room for batches that did not come, and nothing to tell.
+    let torn = vec![("torn_tail", Severity::TornTail, name.clone())];
+    let ways = [(cut as fn(&mut Vec<u8>), torn), (zeroed, Vec::new())];
+    for (how, expected) in ways {
         change(&vfs, &log, how);
-        assert_eq!(told(&vfs), [(kind, Severity::TornTail, name.clone())]);
+        assert_eq!(told(&vfs), expected);
         // What is said is what is done.
         let copy = SimulatedVfs::in_memory();
         copy.create_dir_all(Path::new(FOLDER)).unwrap();
@@ -216,7 +218,7 @@ fn a_torn_end_is_told_from_damage_by_what_was_synced() {
             write(&copy, &format!("{FOLDER}/{file}"), &read(&vfs, &format!("{FOLDER}/{file}")));
         }
         let opened = Log::open(Arc::new(copy), Path::new(FOLDER), options()).unwrap();
-        assert_eq!(opened.recovery().bytes_cut > 0, kind == "torn_tail");
+        assert_eq!(opened.recovery().bytes_cut > 0, !expected.is_empty());
         write(&vfs, &log, &whole);
     }
     let points = [(TopicPartition::new("t", 0), 200)].into();
