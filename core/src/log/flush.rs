@@ -221,8 +221,10 @@ impl Log {
     fn is_as_on_disk(&self) -> bool {
         let untouched = self.log_end_offset() == 0 && self.size_in_bytes() == 0;
         let settled = self.settled == self.log_end_offset() && self.recovery_point == self.log_end_offset();
-        let has_room = self.room_in_bytes() > 0;
-        self.closed_files.is_empty() && !self.epochs_dirty && !has_room && (self.is_resting() || untouched || settled)
+        // Room that was cut off is not gone before that is synced.
+        let dirty = self.segments.values().any(|segment| segment.dirty && segment.size > 0);
+        let as_written = !dirty && self.room_in_bytes() == 0 && self.closed_files.is_empty() && !self.epochs_dirty;
+        as_written && (self.is_resting() || untouched || settled)
     }
 
     fn write_derived(&mut self) -> Result<(), StorageError> {

@@ -223,8 +223,14 @@ impl<'a> Dump<'a> {
     }
 
     fn damaged_bytes(&mut self, file: &str, found: &DamagedBytes) -> Result<()> {
+        let DamagedBytes { position, length, error, resumes, blank } = found;
+        if *blank {
+            return Ok(self.line(
+                || format!("room: {length} bytes at position: {position} are zeros, for batches to come"),
+                || json!({ "type": "room", "file": file, "position": position, "size": length }),
+            )?);
+        }
         self.damaged = true;
-        let DamagedBytes { position, length, error, resumes } = found;
         let reason = with_causes(error);
         let then = if *resumes { "a sound batch follows" } else { "the file ends with them" };
         Ok(self.line(

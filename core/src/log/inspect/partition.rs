@@ -276,13 +276,13 @@ impl<'a> Walk<'a> {
                     let reason = found.damage.map(|error| error.to_string()).unwrap_or_default();
                     let bytes = found.batch.header().size_in_bytes() as u64;
                     let resumes = found.position + bytes < length;
-                    let damaged = Hole { position: found.position, bytes, reason, resumes };
+                    let damaged = Hole { position: found.position, bytes, reason, resumes, blank: false };
                     if !self.damaged(&mut current, &*file, length, &damaged)? {
                         return self.leave(current, false);
                     }
                 }
-                Scanned::Damaged(DamagedBytes { position, length: bytes, error, resumes }) => {
-                    let damaged = Hole { position, bytes, reason: error.to_string(), resumes };
+                Scanned::Damaged(DamagedBytes { position, length: bytes, error, resumes, blank }) => {
+                    let damaged = Hole { position, bytes, reason: error.to_string(), resumes, blank };
                     if !self.damaged(&mut current, &*file, length, &damaged)? {
                         return self.leave(current, false);
                     }
@@ -441,7 +441,7 @@ impl<'a> Walk<'a> {
         };
         let suspect = Suspect { file, position: hole.position, length, next_offset };
         let may_be_cut = current.damage == 0 && next_offset >= synced && !self.facts.in_use;
-        if may_be_cut && tear::is_blank(&suspect)? {
+        if may_be_cut && hole.blank {
             // Room for batches to come, as whoever is killed leaves it.
             return Ok(true);
         }
@@ -546,4 +546,6 @@ struct Hole {
     bytes: u64,
     reason: String,
     resumes: bool,
+    /// Whether it is zeros up to the end of the file.
+    blank: bool,
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::{
     log::{
         recovery::Reader,
-        tear::{Suspect, find_sound},
+        tear::{Suspect, find_sound, is_blank},
         vfs::{Vfs, VfsFile},
     },
     record::{BatchError, BatchHeader, HEADER_LEN, RecordBatch},
@@ -48,6 +48,8 @@ pub struct DamagedBytes {
     pub error: BatchError,
     /// Whether something sound follows them; else the file ends with them.
     pub resumes: bool,
+    /// Whether they are zeros up to the end of the file: room for batches to come.
+    pub blank: bool,
 }
 
 /// Iterator over what stands in a file of batches.
@@ -148,7 +150,8 @@ impl BatchScan {
         let end = sound.unwrap_or(self.reader.length);
         self.position = end;
         let (length, resumes) = (end - position, end < self.reader.length);
-        Ok(Scanned::Damaged(DamagedBytes { position, length, error, resumes }))
+        let blank = !resumes && is_blank(&self.suspect(position))?;
+        Ok(Scanned::Damaged(DamagedBytes { position, length, error, resumes, blank }))
     }
 }
 
@@ -180,6 +183,16 @@ mod tests {
         builder.append(0, None, Some(b"value"), []).unwrap();
         builder.append(0, None, Some(b"value"), []).unwrap();
         builder.build().unwrap().to_vec()
+    }
+
+    #[test]
+    fn room_is_told_from_damage() {
+        let (vfs, path) = (SimulatedVfs::in_memory(), Path::new("/x.log"));
+        for (behind, expected) in [(vec![0; 700], true), ([vec![0; 700], vec![1]].concat(), false)] {
+            vfs.create(path).unwrap().write_at(0, &[batch(2), behind].concat()).unwrap();
+            let last = BatchScan::open(&vfs, path).unwrap().last().unwrap().unwrap();
+            assert!(matches!(last, Scanned::Damaged(found) if found.blank == expected && !found.resumes));
+        }
     }
 
     /// What a scan finds: base offsets, negative where the checksum is wrong, and lengths of damaged stretches.

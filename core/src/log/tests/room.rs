@@ -59,6 +59,21 @@ fn whoever_closes_a_segment_gives_its_room_back() {
 }
 
 #[test]
+fn room_that_was_cut_off_stays_away() {
+    for seed in 0..50 {
+        let vfs = SimulatedVfs::new();
+        let mut log = with_room(&vfs);
+        let size = log.size_in_bytes();
+        log.settle().expect("settles");
+        log.cut_room().expect("cuts");
+        log.close().expect("closes");
+        drop(log);
+        vfs.crash(seed);
+        assert_eq!(length(&vfs, 0), size, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_kill_leaves_room_that_the_next_opening_cuts_off_and_nobody_calls_torn() {
     let vfs = SimulatedVfs::new();
     let mut log = with_room(&vfs);
