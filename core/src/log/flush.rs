@@ -27,7 +27,7 @@ pub struct FlushTicket {
     pub(super) vfs: Arc<dyn Vfs>,
     pub(super) up_to: SyncedPlace,
     /// Bytes of batches that were not synced before.
-    pub(super) bytes: u64,
+    bytes: u64,
     names: bool,
 }
 

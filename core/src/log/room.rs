@@ -1,6 +1,6 @@
 //! Room behind the batches of a log: zeros, written before they are needed. A sync of bytes that take the place of others
-//! costs the file system half of one that makes the file longer, since it has no length and no new blocks to write down;
-//! who syncs often and little at a time gains by it, and the first sync of the room pays for it.
+//! costs the file system about three fifths of one that makes the file longer, since it has no length and no new blocks to write
+//! down; who syncs often and little at a time gains by it, and the first sync of the room pays for it.
 //!
 //! The room belongs to the file and not to the log: no size counts it, no reader sees it. It is given back when the
 //! segment is closed, when the log is, and when [`Log::cut_room`] says so. What is left of it by a death is cut off by the
