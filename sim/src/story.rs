@@ -100,6 +100,8 @@ pub(crate) struct Story {
     pub(crate) random: Random,
     /// Decides about room behind the batches, in the stories that have it.
     room: Option<Random>,
+    /// Decides, in the stories in which that may happen, whether the file of bookmarks is lost between two lives.
+    forgets: Option<Random>,
     pub(crate) trace: Trace,
     pub(crate) ledger: Ledger,
     pub(crate) clock: i64,
@@ -139,12 +141,14 @@ pub fn tell(seed: u64, bug: Option<Bug>) -> Result<Trace, Violation> {
     let os = random.below(3) == 0;
     // Those in which a promise was once broken, and which tests keep, stay as they were.
     let room = matches!(seed % 8, 3 | 5).then(|| Random(!seed));
+    let forgets = (seed % 8 == 3).then(|| Random(seed.rotate_left(32)));
     let mut story = Story {
         disk,
         vfs,
         bug,
         random,
         room,
+        forgets,
         trace: Trace { digest: 0xcbf2_9ce4_8422_2325, steps: 0 },
         ledger: Ledger::default(),
         clock: 1_000_000,
@@ -264,6 +268,10 @@ impl Story {
             }
             _ => return Ok(None),
         };
+        if self.forgets.as_mut().is_some_and(|random| random.below(4) == 0) {
+            let lost = self.disk.remove(Path::new(BOOKMARKS)).and_then(|()| self.disk.sync_dir(Path::new("/data")));
+            self.trace.note("bookmarks lost", i64::from(lost.is_ok()));
+        }
         let bookmark = match read_bookmarks(&*self.vfs, Path::new(BOOKMARKS)) {
             Ok(mut all) => all.remove(&partition()),
             Err(error) if self.fault.is_none() => {

@@ -293,10 +293,10 @@ pub(super) fn trust_segment(
             segment.next_offset = end;
             Ok(sound.ends.is_none_or(|ends| ends == end))
         }
-        Err(SegmentError::IndexIsWrong) => Ok(false),
-        // Where the end is known from elsewhere, a walk of the whole says better what is wrong.
-        Err(SegmentError::Damaged { .. }) if sound.ends.is_some() => Ok(false),
-        Err(error) => Err(error),
+        // A walk of the whole says better what is wrong with a batch; and it may be none, but room that a power cut has
+        // brought back.
+        Err(SegmentError::IndexIsWrong | SegmentError::Damaged { .. }) => Ok(false),
+        Err(error @ SegmentError::Io(_)) => Err(error),
     }
 }
 

@@ -86,6 +86,22 @@ fn a_kill_leaves_room_that_the_next_opening_cuts_off_and_nobody_calls_torn() {
     }
 }
 
+/// The cut of a killed process may be in the page cache only. If the log then rests, the broker stops, the power goes and the
+/// bookmarks are lost, there is a log that was closed cleanly and does not end with a batch.
+#[test]
+fn room_that_a_power_cut_brings_back_after_a_clean_stop_is_cut_off_again() {
+    let vfs = SimulatedVfs::new();
+    let mut log = with_room(&vfs);
+    let (size, found) = (log.size_in_bytes(), read_all(&mut log, 0, 99_999));
+    log.settle().expect("settles");
+    drop(log);
+    let mut log = Log::open(Arc::new(vfs.clone()), Path::new(FOLDER), options(small(), 3, true)).expect("opens");
+    assert_eq!((log.size_in_bytes(), length(&vfs, 0), log.recovery().bytes_cut), (size, size, 0));
+    assert_eq!(read_all(&mut log, 0, 99_999), found);
+    append(&mut log, &values(1, "more"), 9).expect("appends");
+    assert_eq!(log.log_end_offset(), 4);
+}
+
 #[test]
 fn a_power_cut_may_take_what_was_written_into_the_room_and_nothing_else() {
     for seed in 0..200 {
