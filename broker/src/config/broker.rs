@@ -347,7 +347,7 @@ settings! {
         "Seconds of each of these windows.";
     riverrun_authentication_timeout_ms: i32 = 30_000, "riverrun.authentication.timeout.ms", at_least(1), Low, ReadOnly,
         "Milliseconds a connection has for its TLS handshake and SASL authentication together.";
-    riverrun_busy_poll_us: i32 = 50, "riverrun.busy.poll.us", within(0, 1_000), Low, ReadOnly,
+    riverrun_busy_poll_us: i32 = 100, "riverrun.busy.poll.us", within(0, 1_000), Low, ReadOnly,
         "Microseconds for which the broker waits awake for the next request of a client whose small requests follow each other quickly; one connection at a time, and never on a host with one processor. 0: it always sleeps; 1000 is the most.";
     riverrun_connection_inflight_max: i32 = 100, "riverrun.connection.inflight.max", at_least(1), Low, ReadOnly,
         "Requests of one connection that may be under way; then nothing more is read from it until one is answered.";

@@ -4,7 +4,8 @@
 //!
 //! It pays when the last requests were small and came quickly one after the other. When a wait was for nothing, the
 //! client must show for longer that it is quick; when it was not, for less long: who is waited for in vain more often than
-//! not is soon left alone. Other tasks have their turn between two looks, one
+//! not is soon left alone. Other tasks have their turn between two looks, and so have other threads that want this
+//! processor: the system tends to wake the client's where its answer was sent from, which is here. One
 //! connection does this at a time, and nobody does on a host with one processor, where it would only be in the client's way.
 
 use std::{
@@ -88,6 +89,8 @@ impl BusyPoll {
                 self.wanted = self.wanted.saturating_mul(2).min(PROOF_MAX);
                 return None;
             }
+            // Without this a client of several threads stands behind the one that waits for it.
+            std::thread::yield_now();
             // The others, and what the sockets have: the runtime looks there without sleeping while somebody yields.
             tokio::task::yield_now().await;
         }
