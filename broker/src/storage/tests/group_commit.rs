@@ -1,6 +1,8 @@
 //! Group commit: what comes while the disk works shares the next sync, several logs are synced together, and nobody waits
 //! for the disk who need not.
 
+use std::path::Path;
+
 use super::{watched::WatchedVfs, *};
 
 fn watched_storage(vfs: &WatchedVfs, partitions: i32) -> Arc<Storage> {
@@ -58,6 +60,30 @@ async fn logs_are_synced_together_by_few_threads_that_stay() {
     storage.close().unwrap();
     drop((partitions, storage));
     assert!(flusher.upgrade().is_none(), "no thread is left that holds it");
+}
+
+/// The second for which the room is kept is a real one.
+#[tokio::test]
+async fn a_log_that_is_synced_often_has_room_behind_its_batches_and_gives_it_back_when_that_is_over() {
+    let vfs = WatchedVfs::new();
+    let storage = watched_storage(&vfs, 1);
+    let partition = partition(&storage, 0);
+    let path = Path::new("/data/t-0/00000000000000000000.log");
+    let length = || vfs.open(path).and_then(|file| file.len()).unwrap();
+    let mut size = 0;
+    // Nine appends in quick succession; more where this process has to wait for a processor in between.
+    for _ in 0..10_000 {
+        partition.committed(end_of_append(&partition)).await.unwrap();
+        size += u64::try_from(batch().len()).unwrap();
+        if length() > size {
+            break;
+        }
+    }
+    assert!(length() > size, "room was made");
+    vfs.wait_until_truncated(path, size);
+    assert_eq!(length(), size);
+    partition.committed(end_of_append(&partition)).await.unwrap();
+    storage.close().unwrap();
 }
 
 #[tokio::test]

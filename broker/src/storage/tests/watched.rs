@@ -1,5 +1,5 @@
 //! A disk that counts the syncs of files, says which threads made them, and can hold them up: what shares a sync with what
-//! is told by counting, not by the clock.
+//! is told by counting, not by the clock. It also tells when a file was cut.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -27,6 +27,8 @@ struct Watch {
 #[derive(Debug, Default)]
 struct Seen {
     syncs: BTreeMap<PathBuf, usize>,
+    /// To what length a file was truncated last.
+    truncated: BTreeMap<PathBuf, u64>,
     threads: HashSet<ThreadId>,
     /// What the names of files end with whose syncs are held up.
     held_suffix: Option<&'static str>,
@@ -50,6 +52,12 @@ impl WatchedVfs {
         let seen = self.watch.seen.lock().unwrap();
         let has_suffix = |path: &Path| path.to_string_lossy().ends_with(suffix);
         seen.syncs.iter().filter(|(path, _)| has_suffix(path)).map(|(_, count)| count).sum()
+    }
+
+    /// Waits until a file has been truncated to `length`.
+    pub(super) fn wait_until_truncated(&self, path: &Path, length: u64) {
+        let seen = self.watch.seen.lock().unwrap();
+        drop(self.watch.changed.wait_while(seen, |seen| seen.truncated.get(path) != Some(&length)).unwrap());
     }
 
     /// How many threads have synced.
@@ -132,7 +140,11 @@ impl VfsFile for WatchedFile {
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {
-        self.inner.truncate(length)
+        self.inner.truncate(length)?;
+        let mut seen = self.watch.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.truncated.insert(self.path.clone(), length);
+        self.watch.changed.notify_all();
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
