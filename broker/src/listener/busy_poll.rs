@@ -5,8 +5,10 @@
 //! It pays when the last requests were small and came quickly one after the other. When a wait was for nothing, the
 //! client must show for longer that it is quick; when it was not, for less long: who is waited for in vain more often than
 //! not is soon left alone. Other tasks have their turn between two looks, and so have other threads that want this
-//! processor: the system tends to wake the client's where its answer was sent from, which is here. One
-//! connection does this at a time, and nobody does on a host with one processor, where it would only be in the client's way.
+//! processor: the system tends to wake the client's where its answer was sent from, which is here. Who wants it for long
+//! has work of its own, and then it is better to sleep, since the system gives a processor sooner to who wakes than to who
+//! yielded: what was lost in such a turn has to be made good by as many quick requests. One
+//! connection waits at a time, and nobody does on a host with one processor, where it would only be in the client's way.
 
 use std::{
     io,
@@ -33,6 +35,8 @@ const SMALL_BYTES: usize = 4096;
 const PROOF: u32 = 8;
 /// The most that are asked for after waits for nothing.
 const PROOF_MAX: u32 = 4096;
+/// What was lost in a turn of others for which one quick round trip makes good.
+const LOSS: Duration = Duration::from_micros(4);
 
 static PROCESSORS: LazyLock<usize> =
     LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
@@ -78,22 +82,37 @@ impl BusyPoll {
     ) -> Option<io::Result<usize>> {
         let _turn = Turn::take(turn)?;
         let until = std::time::Instant::now() + self.budget;
+        let mut yielded = None;
         loop {
             let polled = futures::poll!(pin!(stream.read_buf(space)));
+            let now = std::time::Instant::now();
+            let lost = yielded.map_or(Duration::ZERO, |at| now - at);
+            let is_crowded = lost > self.budget;
             if let Poll::Ready(read) = polled {
-                self.wanted = (self.wanted / 2).max(PROOF);
+                if is_crowded {
+                    self.was_for_nothing(lost);
+                } else {
+                    self.wanted = (self.wanted / 2).max(PROOF);
+                }
                 return Some(read);
             }
-            if std::time::Instant::now() >= until {
-                self.quick = 0;
-                self.wanted = self.wanted.saturating_mul(2).min(PROOF_MAX);
+            if now >= until {
+                self.was_for_nothing(lost);
                 return None;
             }
+            yielded = Some(now);
             // Without this a client of several threads stands behind the one that waits for it.
             std::thread::yield_now();
             // The others, and what the sockets have: the runtime looks there without sleeping while somebody yields.
             tokio::task::yield_now().await;
         }
+    }
+
+    /// The client is to show anew that it is quick, and for longer.
+    fn was_for_nothing(&mut self, lost: Duration) {
+        let makes_good = u32::try_from(lost.as_micros() / LOSS.as_micros()).unwrap_or(PROOF_MAX);
+        self.quick = 0;
+        self.wanted = self.wanted.saturating_mul(2).max(makes_good).min(PROOF_MAX);
     }
 }
 
@@ -195,6 +214,25 @@ mod tests {
         assert_eq!(poll.wanted, 64 * PROOF, "no reason to do it more often, nor less");
         assert!(poll.read(&turn, &mut stream, &mut space).await.is_none());
         assert_eq!(poll.wanted, 128 * PROOF);
+    }
+
+    /// Whoever else wants the processor gets it, and what that took is not lost again soon.
+    #[tokio::test]
+    async fn where_others_have_work_nobody_waits_awake() {
+        let (mut client, mut stream) = tokio::io::duplex(64);
+        let (turn, mut space) = (AtomicBool::new(false), BytesMut::with_capacity(64));
+        let mut poll = busy_poll(BUDGET);
+        receive(&mut poll, PROOF + 1, Duration::ZERO, 1);
+        let works = async {
+            client.write_all(b"ask").await.unwrap();
+            let began = std::time::Instant::now();
+            while began.elapsed() < BUDGET + LOSS * 100 {
+                std::hint::spin_loop();
+            }
+        };
+        let (read, ()) = tokio::join!(poll.read(&turn, &mut stream, &mut space), works);
+        assert_eq!(read.unwrap().unwrap(), 3, "what came is read all the same");
+        assert!(poll.wanted >= 100 && !poll.is_worthwhile(), "{poll:?}");
     }
 
     #[tokio::test]
